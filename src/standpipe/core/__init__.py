@@ -1,0 +1,1 @@
+"""The rules: plain synchronous functions over values; no I/O, clock, chance or logging."""

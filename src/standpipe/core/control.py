@@ -1,0 +1,109 @@
+"""The moves every agent has beside its own tools: plan, revise, answer, ask_user; their arguments as types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class PlannedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One step to take: call `tool` with `arguments` once all of `after` (ids in this plan) have ended."""
+
+    id: str
+    tool: str
+    arguments: dict[str, Any] = {}
+    after: tuple[str, ...] = ()
+    optional: bool = False
+    why: str = ""
+
+
+class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The parts the question asks for, and the steps that should find them."""
+
+    steps: tuple[PlannedStep, ...]
+    parts: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class ReviseArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A patch to the plan: steps to add, ids of steps to drop, and why; `because` names the sources that led to it."""
+
+    reason: str
+    add: tuple[PlannedStep, ...] = ()
+    drop: tuple[str, ...] = ()
+    because: tuple[str, ...] = ()
+
+
+class CitedQuote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`quote` is copied word for word from document `source`."""
+
+    source: str
+    quote: str
+
+
+class AnswerSentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One sentence; `part` is the index of the part of the question it answers."""
+
+    text: str
+    citations: tuple[CitedQuote, ...] = ()
+    part: int = 0
+
+
+class AnswerGap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the question (-1: the whole) that could not be answered, and in words what is missing."""
+
+    text: str
+    part: int = -1
+
+
+class AnswerConflictValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of the differing values, and the quote that gives it."""
+
+    value: str
+    source: str
+    quote: str
+
+
+class AnswerConflict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sources that disagree about the same thing."""
+
+    about: str
+    values: tuple[AnswerConflictValue, ...]
+
+
+class AnswerArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The answer: most relevant sentence first; `value` is the typed result where the agent has an answer schema."""
+
+    sentences: tuple[AnswerSentence, ...] = ()
+    gaps: tuple[AnswerGap, ...] = ()
+    conflicts: tuple[AnswerConflict, ...] = ()
+    value: Any = None
+
+
+class AskUserArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A question only the user can answer; the turn waits for it."""
+
+    question: str
+
+
+class SearchArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to look for in the documents and memory of this session."""
+
+    query: str
+    limit: int = 8
+
+
+class ReadArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The document to read, as search results name it."""
+
+    source: str
+
+
+CONTROL: dict[str, type] = {
+    "plan": PlanArguments,
+    "revise": ReviseArguments,
+    "answer": AnswerArguments,
+    "ask_user": AskUserArguments,
+}
+"""The control tools and the types of their arguments; they change the session, not the world."""

@@ -1,0 +1,447 @@
+"""Every fact a log can hold: past tense, frozen, told apart by its tag; no rule, no clock, no default that judges.
+
+A fact carries structure only: ids, amounts, codes. Words and content live in items, whose bodies are kept apart, so that
+one label decides who may see them and erasing a body leaves the log whole.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from standpipe.core.amounts import NOTHING, Amounts, Limits
+from standpipe.core.items import Item, Source
+
+Cause = int | str
+"""The seq of an event of the same log, or `house:SEQ` for one of the house log."""
+
+
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """What happened; the tag is the class name."""
+
+
+# --- values inside facts -----------------------------------------------------------------------------------------------
+
+
+class Why(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The reason of a plan patch: a code for rules and statistics, and the item (a call) that says it in words."""
+
+    code: str
+    item: str = ""
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A node of the plan. `kind` is "model", "tool" or "person"; `does` the task class or the tool.
+
+    `item` is the call item whose arguments it performs (`planned` names the step inside a plan call, empty where the
+    model called the tool itself); `needs` are steps that must have ended first.
+    """
+
+    id: str
+    kind: str
+    does: str
+    item: str = ""
+    planned: str = ""
+    needs: tuple[str, ...] = ()
+    optional: bool = False
+    final: bool = False
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """A model that was not chosen, and why."""
+
+    model: str
+    reason: str
+
+
+class Route(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which model performs a call, for which task class, by which rule, and who was passed over."""
+
+    task: str
+    model: str
+    rule: str
+    passed: tuple[Passed, ...] = ()
+
+
+class Permit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """By which rule a call is permitted, at which revision of the relations, for which resources."""
+
+    rule: str
+    revision: int
+    resources: tuple[str, ...] = ()
+
+
+class Chosen(msgspec.Struct, frozen=True, array_like=True):
+    """An item that entered or left a prompt, and why."""
+
+    item: str
+    why: str
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a model call is shown, as the difference to the manifest with digest `base` (empty: to nothing).
+
+    `final` offers only the answer tool; `output_tokens_max` is what the hold can pay for.
+    """
+
+    base: str
+    digest: str
+    added: tuple[Chosen, ...] = ()
+    dropped: tuple[Chosen, ...] = ()
+    final: bool = False
+    output_tokens_max: int = 0
+
+
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a model provider says a call used."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a call failed: a class (`timeout`, `error`, `garbage`, `unavailable`, `rate`, ...), and words for people."""
+
+    code: str
+    text: str = ""
+    retryable: bool = False
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What validator `check` says of `subject`: pass, fail, abstain or error; `code` and `seen` say what it found.
+
+    `repair` is the JSON of a replacement that the check itself can vouch for, empty if there is none.
+    """
+
+    check: str
+    subject: str
+    status: str
+    code: str = ""
+    seen: str = ""
+    repair: str = ""
+
+
+# --- facts of a session ------------------------------------------------------------------------------------------------
+
+
+class SessionOpened(Fact, frozen=True):
+    """The first fact of every session log."""
+
+    session: str
+    tenant: str
+    principal: str
+    agent: str
+
+
+class TurnRequested(Fact, frozen=True):
+    """A message of the user was admitted. `items` is the question; `limits` and `deadline_ms` narrow the policy's."""
+
+    turn: str
+    request: str
+    items: tuple[Item, ...]
+    folders: tuple[str, ...] = ()
+    limits: Amounts | None = None
+    deadline_ms: int | None = None
+
+
+class TurnStarted(Fact, frozen=True):
+    """The turn holds its slice; `reserve` is set aside to end it; after `soft_at` only the answer is still worked on."""
+
+    turn: str
+    limits: Limits
+    reserve: Amounts
+    soft_at: int
+    deadline_at: int
+    accounts: tuple[str, ...] = ()
+
+
+class PlanPatched(Fact, frozen=True):
+    """The plan changed: a new epoch, steps added and dropped, and why."""
+
+    turn: str
+    epoch: int
+    why: Why
+    add: tuple[Step, ...] = ()
+    drop: tuple[str, ...] = ()
+
+
+class CallGranted(Fact, frozen=True):
+    """The gate let a call through: it may be performed once this fact is acknowledged. `key` is its idempotency key."""
+
+    call: str
+    step: str
+    target: str
+    hold: Amounts
+    deadline_at: int
+    permit: Permit
+    key: str
+    route: Route | None = None
+    manifest: Manifest | None = None
+
+
+class CallRefused(Fact, frozen=True):
+    """The gate said no to a step; `code` is one of gate.REFUSALS, `detail` what was short or wrong, never content."""
+
+    step: str
+    code: str
+    detail: str = ""
+    passed: tuple[Passed, ...] = ()
+    items: tuple[Item, ...] = ()
+
+
+class CallCompleted(Fact, frozen=True):
+    """A call came back with items; `verdicts` are what the deterministic checks say of them."""
+
+    call: str
+    items: tuple[Item, ...] = ()
+    usage: Usage | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    first_content_ms: int = 0
+    elapsed_ms: int = 0
+    sources: tuple[Cause, ...] = ()
+
+
+class CallFailed(Fact, frozen=True):
+    """A call came back without a result, or not in time. `unknown` says that its effect may have happened."""
+
+    call: str
+    fault: Fault
+    items: tuple[Item, ...] = ()
+    usage: Usage | None = None
+    elapsed_ms: int = 0
+    unknown: bool = False
+
+
+class CallCancelled(Fact, frozen=True):
+    """A call was given up before it came back; `unknown` says that its effect may have happened."""
+
+    call: str
+    cause: str
+    unknown: bool = False
+
+
+class CallInterrupted(Fact, frozen=True):
+    """The process that performed a call is gone; what came of the call is not known."""
+
+    call: str
+
+
+class HoldSettled(Fact, frozen=True):
+    """What a call really cost; the rest of its hold is free again."""
+
+    call: str
+    spent: Amounts
+
+
+class StepEnded(Fact, frozen=True):
+    """A step is over: done, failed, refused, withdrawn, dropped, cancelled or unknown."""
+
+    step: str
+    outcome: str
+    reason: str = ""
+    items: tuple[Item, ...] = ()
+
+
+class ItemsWithdrawn(Fact, frozen=True):
+    """The principal may no longer read these items' sources: they leave every later prompt and answer."""
+
+    ids: tuple[str, ...]
+    sources: tuple[Source, ...]
+    revision: int
+
+
+class AnswerJudged(Fact, frozen=True):
+    """The checks' verdicts on an answer call were weighed: `kept`, `repaired`, `dropped` are sentence indexes."""
+
+    call_item: str
+    action: str
+    kept: tuple[int, ...] = ()
+    repaired: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    items: tuple[Item, ...] = ()
+
+
+class Asked(Fact, frozen=True):
+    """A person is asked: to approve a step, or a question of the agent; the turn waits until `until`."""
+
+    ask: str
+    step: str
+    kind: str
+    until: int
+
+
+class Answered(Fact, frozen=True):
+    """A person answered what was asked."""
+
+    ask: str
+    request: str
+    allow: bool = True
+    items: tuple[Item, ...] = ()
+
+
+class AskExpired(Fact, frozen=True):
+    """Nobody answered in time."""
+
+    ask: str
+
+
+class TurnParked(Fact, frozen=True):
+    """Nothing can go on before a person answers; the deadline stands still."""
+
+    turn: str
+    until: int
+
+
+class TurnUnparked(Fact, frozen=True):
+    """The turn goes on, its deadline moved by the time it was parked."""
+
+    turn: str
+    soft_at: int
+    deadline_at: int
+
+
+class DeadlinePassed(Fact, frozen=True):
+    """Time is up: `soft`, only the answer may still be worked on; `hard`, the turn ends now."""
+
+    turn: str
+    which: str
+
+
+class CancelRequested(Fact, frozen=True):
+    """Somebody with the right to do so wants the turn to end."""
+
+    turn: str
+    request: str
+    cause: str
+
+
+class TurnEnded(Fact, frozen=True):
+    """The turn is over: completed, partial, failed or cancelled. `items` is the answer, where there is one."""
+
+    turn: str
+    outcome: str
+    reason: str
+    spent: Amounts = NOTHING
+    items: tuple[Item, ...] = ()
+    withdrawn: tuple[Source, ...] = ()
+
+
+class MemoryKept(Fact, frozen=True):
+    """What the turn produced can now be found by later ones."""
+
+    turn: str
+
+
+# --- facts of the house ------------------------------------------------------------------------------------------------
+
+
+class RelationsChanged(Fact, frozen=True):
+    """Relations of a namespace (a folder, or empty for the tenant) were granted and revoked, in canonical text.
+
+    `origin` is "file" (then `applied` is all that the file now says) or "command".
+    """
+
+    tenant: str
+    namespace: str
+    origin: str
+    granted: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
+
+
+class FolderSynced(Fact, frozen=True):
+    """Documents of a folder changed: (path, version) of those added or changed, paths of those gone."""
+
+    tenant: str
+    folder: str
+    root: str
+    changed: tuple[tuple[str, str], ...] = ()
+    removed: tuple[str, ...] = ()
+    governed: bool = False
+
+
+class SettingsSeen(Fact, frozen=True):
+    """From here on sessions of this store are driven under this policy and these agents (digests)."""
+
+    policy: str
+    agents: str
+
+
+SessionFact = (
+    SessionOpened
+    | TurnRequested
+    | TurnStarted
+    | PlanPatched
+    | CallGranted
+    | CallRefused
+    | CallCompleted
+    | CallFailed
+    | CallCancelled
+    | CallInterrupted
+    | HoldSettled
+    | StepEnded
+    | ItemsWithdrawn
+    | AnswerJudged
+    | Asked
+    | Answered
+    | AskExpired
+    | TurnParked
+    | TurnUnparked
+    | DeadlinePassed
+    | CancelRequested
+    | TurnEnded
+    | MemoryKept
+)
+HouseFact = RelationsChanged | FolderSynced | SettingsSeen
+AnyFact = SessionFact | HouseFact
+
+INPUTS: tuple[type[Fact], ...] = (
+    SessionOpened,
+    TurnRequested,
+    CallCompleted,
+    CallFailed,
+    CallCancelled,
+    CallInterrupted,
+    Answered,
+    CancelRequested,
+    MemoryKept,
+    RelationsChanged,
+    FolderSynced,
+    SettingsSeen,
+)
+"""Facts that come from outside: outcomes and admitted wishes. Every other fact is a decision, and replay re-makes it."""
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """One fact in a log: where it stands, what led to it, who made it. Time stands in its frame."""
+
+    seq: int
+    by: str
+    causes: tuple[Cause, ...]
+    fact: AnyFact
+
+
+class WorldRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a frame's decisions used: large parts by digest, the ledger rows and the time inline (`now` is the frame's at)."""
+
+    parts: dict[str, str] = {}
+    balances: dict[str, tuple[int, int]] = {}
+
+
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one append wrote. `prev` is the digest of the stored bytes of the frame before it, empty for the first.
+
+    `at` is wall time in ms since 1970, `by` the process that wrote it, `rules` the digest of the rules it decided with.
+    """
+
+    first_seq: int
+    at: int
+    by: str
+    rules: str
+    world: WorldRecord
+    events: tuple[Event, ...]
+    prev: str = ""
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of the frame's last event."""
+        return self.first_seq + len(self.events) - 1

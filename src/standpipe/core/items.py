@@ -1,0 +1,199 @@
+"""What a conversation is made of: items with typed portable bodies, labels that say where their bytes come from.
+
+An item never changes. Its body is kept apart from the event that carries it (by hash, within the tenant), so that a body
+can be erased while the log stays whole. `body` is None where it was erased or not loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from standpipe.core.ids import digest_bytes
+
+
+class Source(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """One version of one document: `folder` is the namespace of its relations, `path` its id within the folder."""
+
+    folder: str
+    path: str
+    version: str
+
+
+class Label(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who may read an item: whoever may read every source in `sources` and may use every resource in `resources`.
+
+    `integrity` is "user", "agent", "tool" or "document": who chose these bytes.
+    """
+
+    sources: tuple[Source, ...] = ()
+    resources: tuple[str, ...] = ()
+    integrity: str = "agent"
+
+
+class Text(msgspec.Struct, frozen=True, tag="text", omit_defaults=True):
+    """Plain words: what a user said, what a model said beside its calls, a note of the runtime to the model."""
+
+    text: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
+    """A move of a model: call `name` with `arguments`. `native` is the provider's own id of it, if it has one."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+    native: str = ""
+
+
+class Passage(msgspec.Struct, frozen=True, tag="passage", omit_defaults=True):
+    """A piece of a document version: `text` stands at code point `start` of it, under the headings `heading`.
+
+    `score` is the rank score where the passage was found by a search, 0 where it was read. `memory` marks what an
+    earlier turn produced: it leads to its sources and is never cited itself.
+    """
+
+    source: str
+    version: str
+    text: str
+    heading: tuple[str, ...] = ()
+    start: int = 0
+    score: float = 0.0
+    folder: str = ""
+    memory: bool = False
+
+
+class Data(msgspec.Struct, frozen=True, tag="data", omit_defaults=True):
+    """A typed value that a tool returned."""
+
+    value: Any
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure", omit_defaults=True):
+    """What a model is told about a call that gave nothing: `code` for rules, `text` for reading."""
+
+    code: str
+    text: str
+
+
+class Citation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`quote` stands word for word in `version` of document `source` (of folder `folder`)."""
+
+    source: str
+    version: str
+    quote: str
+    folder: str = ""
+
+
+class Sentence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One sentence of an answer, the part of the question it answers (an index), and what supports it."""
+
+    text: str
+    citations: tuple[Citation, ...] = ()
+    part: int = 0
+
+
+class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something asked that could not be answered; `part` is the part of the question, -1 for the whole."""
+
+    text: str
+    part: int = -1
+
+
+class ConflictValue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One side of a conflict: what `citation` says the value is."""
+
+    value: str
+    citation: Citation
+
+
+class Conflict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Sources that give different values for the same thing, all shown, none preferred."""
+
+    about: str
+    values: tuple[ConflictValue, ...]
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
+    """A checked answer: most relevant sentence first."""
+
+    sentences: tuple[Sentence, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    value: Any = None
+
+    @property
+    def text(self) -> str:
+        """The sentences, a line each."""
+        return "\n".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """The citations of all sentences in the order of their first use, each once."""
+        return tuple(dict.fromkeys(c for s in self.sentences for c in s.citations))
+
+
+Body = Text | ToolCall | Passage | Data | Failure | Answer
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One piece of content. `id` is its place in the log, `hash` and `bytes` are those of the encoded body.
+
+    `kind` is the tag of the body's type. `answers` is the id of the ToolCall item this item results from, `step` the
+    plan step that brought it, `origin` who made it ("user", "extractive", "tool:search", ...).
+    """
+
+    id: str
+    kind: str
+    hash: str
+    bytes: int
+    label: Label
+    origin: str
+    answers: str = ""
+    step: str = ""
+    body: Body | None = None
+
+
+_TAGS: dict[type, str] = {Text: "text", ToolCall: "call", Passage: "passage", Data: "data", Failure: "failure", Answer: "answer"}
+_BODY = msgspec.json.Decoder(Body)
+
+
+class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An item before it has a place in a log: what a driver returns."""
+
+    body: Body
+    label: Label = Label()
+    answers: str = ""
+
+
+def encode_body(body: Body) -> bytes:
+    """The canonical bytes of a body: what is hashed, stored and counted."""
+    return msgspec.json.encode(body, order="deterministic")
+
+
+def decode_body(data: bytes) -> Body:
+    """The body that `encode_body` made bytes of."""
+    return _BODY.decode(data)
+
+
+def place(draft: Draft, id: str, origin: str, step: str = "") -> Item:
+    """The item that a draft becomes at its place in the log."""
+    data = encode_body(draft.body)
+    return Item(
+        id=id,
+        kind=_TAGS[type(draft.body)],
+        hash=digest_bytes(data),
+        bytes=len(data),
+        label=draft.label,
+        origin=origin,
+        answers=draft.answers,
+        step=step,
+        body=draft.body,
+    )
+
+
+def join(labels: list[Label], integrity: str = "agent") -> Label:
+    """The label of something derived from inputs with these labels: readable only by who may read them all."""
+    sources = {source for label in labels for source in label.sources}
+    resources = {resource for label in labels for resource in label.resources}
+    return Label(sources=tuple(sorted(sources)), resources=tuple(sorted(resources)), integrity=integrity)

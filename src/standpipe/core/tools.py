@@ -1,0 +1,33 @@
+"""What a tool and an agent are to the rules: names, schemas, effects, limits; never a function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tool as rules and models see it. `parameters` is a JSON Schema.
+
+    `effect` is "read", "write" or "irreversible"; `idempotent` says that the same key twice acts once; `resource` is a
+    template over the arguments ("incident:{id}") of what a call touches; `approval` asks a person first.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    effect: str = "read"
+    resource: str = ""
+    idempotent: bool = False
+    approval: bool = False
+    timeout_ms: int = 30_000
+
+
+class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An agent as rules and models see it: `answer` is the JSON Schema of its typed result, if it has one."""
+
+    name: str
+    instructions: str
+    tools: tuple[ToolSpec, ...] = ()
+    answer: dict[str, Any] | None = None

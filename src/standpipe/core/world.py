@@ -1,0 +1,87 @@
+"""The read-once snapshot that a decision may see, the questions it is asked for, and the static policy in it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from standpipe.core.amounts import Amounts, Balance, Limits
+from standpipe.core.items import Source
+from standpipe.core.tools import AgentSpec
+
+DEFAULT_LIMITS = Limits(Amounts(microusd=250_000, tokens=2**53, model_calls=24, tool_calls=40, steps=16), 60_000)
+"""The turn limits that hold without a policy (DESIGN §6): 0.25 USD, 24 model calls, 40 tool calls, 16 steps, 60 s."""
+
+
+class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model as the rules see it. Prices are micro-dollars per million tokens; no capabilities means all."""
+
+    name: str
+    provider: str
+    capabilities: tuple[str, ...] = ()
+    context_tokens: int = 256_000
+    output_tokens_max: int = 16_384
+    input_microusd_per_mtok: int = 0
+    output_microusd_per_mtok: int = 0
+    timeout_ms: int = 30_000
+
+
+EXTRACTIVE = ModelSpec(name="extractive", provider="extractive")
+
+
+class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything static that steers the rules; known by its digest.
+
+    `routes` maps a task class to its ordered models ("default" for any other class). `turn` is the limit of a turn by
+    level name ("default", "tenant:acme", "user:ana": the narrowest named one wins); `day` and `session` are micro-dollar
+    limits by the same names.
+    """
+
+    models: dict[str, ModelSpec] = {"extractive": EXTRACTIVE}
+    routes: dict[str, tuple[str, ...]] = {"default": ("extractive",)}
+    turn: dict[str, Limits] = {"default": DEFAULT_LIMITS}
+    day: dict[str, int] = {}
+    session: dict[str, int] = {}
+    parked_ms: int = 86_400_000
+
+
+class CallQuestion(msgspec.Struct, frozen=True):
+    """May `principal`, through `agent`, call `tool` on `resources` (documents as `folder:path`) with these arguments?"""
+
+    principal: str
+    agent: str
+    tool: str
+    resources: tuple[str, ...]
+    arguments: str
+
+
+class Questions(msgspec.Struct, frozen=True):
+    """What must be read before admitting or deciding; the answers make a World."""
+
+    tenant: str
+    principal: str
+    folders: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    calls: tuple[CallQuestion, ...] = ()
+    accounts: tuple[str, ...] = ()
+    request: str = ""
+
+
+class Access(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The permission answers: at `revision`, of the sources asked for all but `denied` may be read; of the calls asked for
+    (by digest of the question) those in `allowed` may be made, those in `refused` not."""
+
+    revision: int
+    revoked: int
+    denied: tuple[Source, ...] = ()
+    allowed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+class World(msgspec.Struct, frozen=True):
+    """What `admit` and `decide` may know of the outside at one moment."""
+
+    policy: Policy
+    agents: dict[str, AgentSpec]
+    access: Access
+    balances: dict[str, Balance] = {}
+    seen: bool = False

@@ -1,0 +1,274 @@
+"""The promises the engine needs of the world: Log, Models, Tools, Search, Access. Each has a conformance suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from standpipe.core.amounts import Balance, Move
+from standpipe.core.events import Cause, Event, Fault, Frame, Usage, WorldRecord
+from standpipe.core.items import Draft, Item, Source
+from standpipe.core.tools import AgentSpec, ToolSpec
+from standpipe.core.world import ModelSpec
+
+# --- the log -----------------------------------------------------------------------------------------------------------
+
+
+class SessionRow(msgspec.Struct, frozen=True):
+    """The projection of a session kept beside its log: what `sessions` lists and recovery looks for."""
+
+    session: str
+    tenant: str
+    principal: str
+    agent: str
+    state: str = "idle"
+    outcome: str = ""
+    turns: int = 0
+    cost_microusd: int = 0
+    wakes_at: int | None = None
+
+
+class Append(msgspec.Struct, frozen=True):
+    """One append: the frame to be (without `prev`), what must hold for it, and what changes with it.
+
+    `fence` None: no lease needed (admitted wishes, the house log). `access_revision` None: no decision about rights in it.
+    `parts` are the bytes of world parts by digest; `requests` the admitted request ids.
+    """
+
+    session: str
+    tenant: str
+    at: int
+    by: str
+    rules: str
+    expect_seq: int
+    events: tuple[Event, ...]
+    world: WorldRecord = WorldRecord()
+    parts: Mapping[str, bytes] = {}
+    fence: int | None = None
+    moves: tuple[Move, ...] = ()
+    access_revision: int | None = None
+    requests: tuple[str, ...] = ()
+    row: SessionRow | None = None
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """The frame is durable; `seq` is the last seq of the log, `head` the digest of the stored frame."""
+
+    seq: int
+    head: str
+
+
+class Stale(msgspec.Struct, frozen=True):
+    """The log is longer than expected, or a revocation is newer than `access_revision`: fold, look up, decide again."""
+
+    seq: int
+
+
+class Fenced(msgspec.Struct, frozen=True):
+    """Another owner holds the session's lease."""
+
+    fence: int
+
+
+class Short(msgspec.Struct, frozen=True):
+    """A ledger row would have gone over its limit."""
+
+    account: str
+
+
+class Heads(msgspec.Struct, frozen=True):
+    """Of one tenant: the house-log seq of its newest relation change, and of its newest revocation."""
+
+    revision: int = 0
+    revoked: int = 0
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Who holds a lease: a process on a host; `started` tells a pid from a later one with the same number."""
+
+    host: str
+    pid: int
+    started: str
+
+
+class Log(Protocol):
+    """Durable, ordered, fenced. Every method raises StoreError when the store itself fails."""
+
+    async def append(self, append: Append) -> Appended | Stale | Fenced | Short:
+        """Write one frame with its moves, bodies and world, all or nothing; returns when it is durable."""
+
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
+        """The frames that hold events after seq `after`, oldest first; with item bodies unless they are not wanted."""
+
+    async def parts(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """World parts by digest; unknown ones are left out."""
+
+    async def row(self, session: str) -> SessionRow | None:
+        """One session's row."""
+
+    async def rows(self) -> list[SessionRow]:
+        """All sessions, the one written to last first."""
+
+    async def seen(self, session: str, request: str) -> bool:
+        """Whether a request id was ever admitted to this session."""
+
+    async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+        """Ledger rows; those that do not exist yet read as nothing."""
+
+    async def claim(self, session: str, owner: Owner, now: int, until: int) -> int | None:
+        """Take or renew the lease: the fence, or None while a live owner holds it. A dead one is replaced at once."""
+
+    async def release(self, session: str, fence: int) -> None:
+        """Give the lease back, if it is still this one."""
+
+    async def wait(self, session: str, after: int, timeout_ms: int) -> None:
+        """Return when the log holds events after seq `after` (written by any process), or after `timeout_ms`."""
+
+    async def heads(self, session: str) -> tuple[int, str]:
+        """The last seq of a log and the digest of its last stored frame; (0, "") for none."""
+
+    async def chain(self) -> list[str]:
+        """What is wrong with the stored chains (frames and commits) of all logs, a sentence each; empty: nothing."""
+
+
+# --- access ------------------------------------------------------------------------------------------------------------
+
+
+class Rights(Protocol):
+    """What one principal may read in one namespace at one revision."""
+
+    revision: int
+
+    def allows(self, object: str, relation: str = "reader") -> bool:
+        """Whether `object` ("document:a/b.md", "incident:7") has `relation` to the principal."""
+
+
+class AccessStore(Protocol):
+    """Relations, as the house log's RelationsChanged facts add up to; it is written only by appending those."""
+
+    def heads(self, tenant: str) -> Heads:
+        """The tenant's newest revision and revocation in the store now, over all processes: one synchronous read."""
+
+    def rights(self, tenant: str, namespace: str, principal: str) -> Rights:
+        """The principal's rights in a namespace, current at the time of the call (cached by revision)."""
+
+    def relations(self, tenant: str, namespace: str) -> list[str]:
+        """All relations in force, in canonical text, sorted."""
+
+    def applied(self, tenant: str, namespace: str) -> list[str] | None:
+        """What the namespace's access.rel said when it was last applied; None if it never had one."""
+
+
+# --- search ------------------------------------------------------------------------------------------------------------
+
+
+class Document(msgspec.Struct, frozen=True):
+    """One version of a document as text; `version` is the digest of its bytes."""
+
+    path: str
+    version: str
+    text: str
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A passage found: code points `start`..`start+len(text)` of the document version, under its headings."""
+
+    folder: str
+    path: str
+    version: str
+    heading: tuple[str, ...]
+    start: int
+    text: str
+    score: float
+    sources: tuple[Source, ...] = ()
+    memory: bool = False
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What a turn produced, kept for later ones: found only by its owner, and only while all its sources are readable."""
+
+    id: str
+    tenant: str
+    principal: str
+    folders: tuple[str, ...]
+    text: str
+    sources: tuple[Source, ...]
+
+
+class Search(Protocol):
+    """A versioned index of documents and memory. It knows nothing of principals: what may be seen comes in as a test."""
+
+    async def versions(self, tenant: str, folder: str) -> dict[str, str]:
+        """The current version of every document of the folder."""
+
+    async def write(self, tenant: str, folder: str, changed: Sequence[Document], removed: Sequence[str]) -> None:
+        """Make these the current versions; old versions can still be read, but not found."""
+
+    async def find(
+        self, tenant: str, folders: Sequence[str], query: str, limit: int, visible: Callable[[str, str], bool], owner: str = ""
+    ) -> list[Hit]:
+        """The best passages, best first: documents for which visible(folder, path), memory of `owner` all of whose sources
+        are visible. Ranking statistics count only what is visible. Equal scores are ordered by path and start."""
+
+    async def document(self, tenant: str, folder: str, path: str, version: str = "") -> Document | None:
+        """A version of a document (the current one without `version`), or None."""
+
+    async def remember(self, memory: Memory) -> None:
+        """Keep a memory; the same id twice is once."""
+
+
+# --- models and tools --------------------------------------------------------------------------------------------------
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """All that a model is shown: instructions, items oldest first, the tools it may call, and how much it may say."""
+
+    instructions: str
+    items: tuple[Item, ...]
+    tools: tuple[ToolSpec, ...]
+    output_tokens_max: int
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What came back: drafts of items, usage as the provider told it, and what the checks need to know."""
+
+    drafts: tuple[Draft, ...]
+    usage: Usage = Usage()
+    first_content_ms: int = 0
+    sources: tuple[Cause, ...] = ()
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """An attempt that gave nothing; `unknown` if it may have acted all the same."""
+
+    fault: Fault
+    usage: Usage | None = None
+    unknown: bool = False
+
+
+class Models(Protocol):
+    """Model providers of one kind. A driver never retries and never raises for what a provider does."""
+
+    async def call(self, model: ModelSpec, prompt: Prompt) -> Reply | Failed:
+        """One attempt. The caller watches the deadlines and cancels."""
+
+
+class ToolRequest(msgspec.Struct, frozen=True):
+    """One tool call, permitted: on whose behalf, with which arguments; `key` is the same for every attempt of the intent."""
+
+    tool: str
+    arguments: dict[str, object]
+    key: str
+    tenant: str
+    principal: str
+    folders: tuple[str, ...]
+    agent: AgentSpec
+
+
+class Tools(Protocol):
+    """Tools of one kind. A driver never retries and never raises for what a tool does."""
+
+    async def call(self, request: ToolRequest) -> Reply | Failed:
+        """One attempt. The caller watches the deadline and cancels."""
