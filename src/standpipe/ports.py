@@ -151,13 +151,13 @@ class AccessStore(Protocol):
     def heads(self, tenant: str) -> Heads:
         """The tenant's newest revision and revocation in the store now, over all processes: one synchronous read."""
 
-    def rights(self, tenant: str, namespace: str, principal: str) -> Rights:
+    async def rights(self, tenant: str, namespace: str, principal: str) -> Rights:
         """The principal's rights in a namespace, current at the time of the call (cached by revision)."""
 
-    def relations(self, tenant: str, namespace: str) -> list[str]:
+    async def relations(self, tenant: str, namespace: str) -> list[str]:
         """All relations in force, in canonical text, sorted."""
 
-    def applied(self, tenant: str, namespace: str) -> list[str] | None:
+    async def applied(self, tenant: str, namespace: str) -> list[str] | None:
         """What the namespace's access.rel said when it was last applied; None if it never had one."""
 
 

@@ -36,9 +36,9 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     limits by the same names.
     """
 
-    models: dict[str, ModelSpec] = {"extractive": EXTRACTIVE}
-    routes: dict[str, tuple[str, ...]] = {"default": ("extractive",)}
-    turn: dict[str, Limits] = {"default": DEFAULT_LIMITS}
+    models: dict[str, ModelSpec] = msgspec.field(default_factory=lambda: {"extractive": EXTRACTIVE})
+    routes: dict[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: {"default": ("extractive",)})
+    turn: dict[str, Limits] = msgspec.field(default_factory=lambda: {"default": DEFAULT_LIMITS})
     day: dict[str, int] = {}
     session: dict[str, int] = {}
     parked_ms: int = 86_400_000
