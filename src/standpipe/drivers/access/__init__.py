@@ -1,0 +1,1 @@
+"""Where relations and their revisions are kept and asked."""

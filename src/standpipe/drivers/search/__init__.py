@@ -1,0 +1,1 @@
+"""Where documents and memory are indexed and found."""

@@ -1,0 +1,1 @@
+"""What makes a program built on Standpipe testable: conformance suites, a virtual clock, simulation."""
