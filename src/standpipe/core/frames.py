@@ -1,0 +1,103 @@
+"""A frame, what one append writes: how it becomes stored bytes and is read again, and what chains frames and commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from msgspec.structs import replace
+
+from standpipe.core.events import Event
+from standpipe.core.ids import digest_bytes
+from standpipe.core.items import Item, decode_body, encode_body
+
+
+class WorldRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a frame's decisions used: large parts by digest, the ledger rows and the time inline (`now` is the frame's at)."""
+
+    parts: dict[str, str] = {}
+    balances: dict[str, tuple[int, int]] = {}
+
+
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one append wrote. `prev` is the digest of the stored bytes of the frame before it, empty for the first.
+
+    `at` is wall time in ms since 1970, `by` the process that wrote it, `rules` the digest of the rules it decided with.
+    """
+
+    first_seq: int
+    at: int
+    by: str
+    rules: str
+    world: WorldRecord
+    events: tuple[Event, ...]
+    prev: str = ""
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of the frame's last event."""
+        return self.first_seq + len(self.events) - 1
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Frame)
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """The bytes of a frame as they are stored and hashed. Item bodies are in it unless `strip` took them out."""
+    return _ENCODER.encode(frame)
+
+
+def decode_frame(data: bytes) -> Frame:
+    """The frame that `encode_frame` made bytes of. Raises msgspec.DecodeError or ValidationError if nothing did."""
+    return _DECODER.decode(data)
+
+
+def link(data: bytes, prev: str) -> bytes:
+    """The bytes of the same frame with `prev` set, from those of one without: so that encoding can precede the commit."""
+    return b'%b,"prev":"%b"}' % (data[:-1], prev.encode()) if prev else data
+
+
+def digest_commit(prev: str, heads: Iterable[tuple[str, str]]) -> str:
+    """The digest of one group commit: of the one before it, and of each frame it wrote as (session, frame digest)."""
+    lines = [prev, *(f"{session} {head}" for session, head in heads)]
+    return digest_bytes("\n".join(lines).encode())
+
+
+def items_of(event: Event) -> tuple[Item, ...]:
+    """The items that an event brought into the log."""
+    items: tuple[Item, ...] = getattr(event.fact, "items", ())
+    return items
+
+
+def strip(events: tuple[Event, ...]) -> tuple[tuple[Event, ...], dict[str, bytes]]:
+    """The events without item bodies, and the bodies' bytes by hash."""
+    bodies: dict[str, bytes] = {}
+    return tuple(_strip(event, bodies) if items_of(event) else event for event in events), bodies
+
+
+def fill(frame: Frame, bodies: Mapping[str, bytes]) -> Frame:
+    """The frame with those item bodies put back whose hash is in `bodies`; the others stay None."""
+    if not any(map(items_of, frame.events)):
+        return frame
+    return replace(frame, events=tuple(_fill(event, bodies) for event in frame.events))
+
+
+def _strip(event: Event, bodies: dict[str, bytes]) -> Event:
+    bare: list[Item] = []
+    for item in items_of(event):
+        if item.body is None:
+            bare.append(item)
+            continue
+        data = bodies[item.hash] = encode_body(item.body)
+        assert len(data) == item.bytes, f"item {item.id} does not belong to its body"
+        bare.append(replace(item, body=None))
+    return replace(event, fact=replace(event.fact, items=tuple(bare)))
+
+
+def _fill(event: Event, bodies: Mapping[str, bytes]) -> Event:
+    items = items_of(event)
+    if not items:
+        return event
+    full = (replace(item, body=decode_body(bodies[item.hash])) if item.hash in bodies else item for item in items)
+    return replace(event, fact=replace(event.fact, items=tuple(full)))

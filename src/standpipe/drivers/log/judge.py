@@ -1,0 +1,87 @@
+"""The rules of an append and of a lease, as functions of what the store holds: every implementation asks these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from standpipe.core.amounts import Balance, Move
+from standpipe.core.events import Event, RelationsChanged
+from standpipe.core.frames import Frame, encode_frame, strip
+from standpipe.ports import Append, Fenced, Owner, Short, Stale
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What an append depends on, as the store has it: the log's last seq, the fence in force (0: no lease), the seq of the
+    tenant's newest revocation, whether one of its requests was admitted before, and the ledger rows it moves."""
+
+    seq: int
+    fence: int
+    revoked: int
+    repeated: bool
+    balances: Mapping[str, Balance]
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A lease row: nobody's if `owner` is None; `fence` is the number of its last owner, `until` in ms since 1970."""
+
+    fence: int = 0
+    until: int = 0
+    owner: Owner | None = None
+
+
+def prepare(append: Append) -> tuple[bytes, dict[str, bytes]]:
+    """The bytes of the frame to be, still without `prev`, and the item bodies by hash that are stored apart from it."""
+    assert append.events, "an append without events"
+    assert all(event.seq == append.expect_seq + n for n, event in enumerate(append.events, 1)), "seqs with a gap"
+    events, bodies = strip(append.events)
+    frame = Frame(append.expect_seq + 1, append.at, append.by, append.rules, append.world, events)
+    return encode_frame(frame), bodies
+
+
+def refusal(append: Append, found: Found) -> Fenced | Stale | Short | None:
+    """Why the append may not be written, or None: first the fence, then the order of the log, then rights, then money."""
+    if append.fence is not None and append.fence != found.fence:
+        return Fenced(found.fence)
+    if append.expect_seq != found.seq or found.repeated:
+        return Stale(found.seq)
+    if append.access_revision is not None and found.revoked > append.access_revision:
+        return Stale(found.seq)
+    return short(append.moves, found.balances)
+
+
+def short(moves: Sequence[Move], balances: Mapping[str, Balance]) -> Short | None:
+    """The first account that would end over its limit, unless all moves together only lower it."""
+    for account, after in moved(moves, balances).items():
+        before = balances[account]
+        limits = [move.limit for move in moves if move.account == account and move.limit is not None]
+        grows = after.held + after.spent > before.held + before.spent
+        if limits and grows and after.held + after.spent > min(limits):
+            return Short(account)
+    return None
+
+
+def moved(moves: Sequence[Move], balances: Mapping[str, Balance]) -> dict[str, Balance]:
+    """The rows as they are after the moves; `balances` has a row for every account moved."""
+    after: dict[str, Balance] = {}
+    for move in moves:
+        row = after.get(move.account, balances[move.account])
+        after[move.account] = Balance(row.held + move.held, row.spent + move.spent)
+    assert all(row.held >= 0 and row.spent >= 0 for row in after.values()), "a ledger row below zero"
+    return after
+
+
+def revocations(events: Sequence[Event]) -> dict[str, int]:
+    """By tenant, the seq of the last of these house events that took a right away."""
+    facts = ((event.seq, event.fact) for event in events)
+    return {fact.tenant: seq for seq, fact in facts if isinstance(fact, RelationsChanged) and fact.revoked}
+
+
+def taken(lease: Lease, owner: Owner, now: int, dead: Callable[[Owner], bool]) -> int | None:
+    """The fence with which `owner` may have the lease: its own if it has it, the next if nobody alive does; else None."""
+    if lease.owner == owner:
+        return lease.fence
+    if lease.owner is None or lease.until < now or dead(lease.owner):
+        return lease.fence + 1
+    return None

@@ -1,0 +1,167 @@
+"""The log in memory: the same rules and the same stored bytes, for tests and simulation; nothing survives the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from standpipe.core.amounts import Balance
+from standpipe.core.events import Event
+from standpipe.core.frames import Frame, decode_frame, digest_commit, fill, link
+from standpipe.core.ids import HOUSE, digest_bytes
+from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
+from standpipe.drivers.log.judge import Found, Lease, moved, prepare, refusal, revocations, taken
+from standpipe.drivers.log.owner import dead
+from standpipe.drivers.log.waiters import Waiters
+from standpipe.ports import Append, Appended, Fenced, Owner, SessionRow, Short, Stale
+
+Projection = Callable[[None, str, tuple[Event, ...]], None]
+"""Keeps something in step with the house log: called with each house append's tenant and events; None stands for no table."""
+
+_NOTHING = Balance()
+
+
+class _Session:
+    """One log: its tenant, the places of its frames among all frames, its head, and when it was written to last."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        self.frames: list[int] = []
+        self.seq = 0
+        self.head = ""
+        self.row: SessionRow | None = None
+
+
+class MemoryLog:
+    """The Log port without a store. Nothing in it waits, so it runs under a virtual clock; one event loop at a time."""
+
+    def __init__(self, projections: Sequence[Projection] = (), gone: Callable[[Owner], bool] = dead) -> None:
+        """`gone` says whether an owner is dead for certain; simulation brings its own."""
+        self._projections = tuple(projections)
+        self._gone = gone
+        self._waiters = Waiters()
+        self._sessions: dict[str, _Session] = {}
+        self._frames: list[StoredFrame] = []
+        self._commits: list[Commit] = []
+        self._bodies: dict[tuple[str, str], bytes] = {}
+        self._parts: dict[str, bytes] = {}
+        self._requests: set[tuple[str, str]] = set()
+        self._accounts: dict[str, Balance] = {}
+        self._leases: dict[str, Lease] = {}
+        self._revoked: dict[str, int] = {}
+
+    async def append(self, append: Append) -> Appended | Stale | Fenced | Short:
+        """Write one frame with its moves, bodies and world, all or nothing."""
+        data, bodies = prepare(append)
+        found = self._found(append)
+        refused = refusal(append, found)
+        if refused is not None:
+            return refused
+        rows = moved(append.moves, found.balances)
+        if append.session == HOUSE:
+            for projection in self._projections:
+                projection(None, append.tenant, append.events)
+            self._revoked |= revocations(append.events)
+        self._accounts |= rows
+        self._bodies |= {(append.tenant, hash): body for hash, body in bodies.items()}
+        self._parts |= {digest: bytes(part) for digest, part in append.parts.items()}
+        self._requests |= {(append.session, request) for request in append.requests}
+        return self._write(append, data)
+
+    def _write(self, append: Append, data: bytes) -> Appended:
+        session = self._sessions.pop(append.session, None) or _Session(append.tenant)
+        self._sessions[append.session] = session  # at the end: the one written to last
+        stored = link(data, session.head)
+        session.seq, session.head = append.events[-1].seq, digest_bytes(stored)
+        session.row = append.row or session.row
+        session.frames.append(len(self._frames))
+        number = len(self._frames) + 1
+        frame = StoredFrame(number, append.session, append.expect_seq + 1, session.seq, session.head, stored)
+        prev = self._commits[-1].digest if self._commits else ""
+        self._frames.append(frame)
+        self._commits.append(Commit(number, number, digest_commit(prev, [(append.session, session.head)])))
+        self._waiters.wake((append.session,))
+        return Appended(session.seq, session.head)
+
+    def _found(self, append: Append) -> Found:
+        session = self._sessions.get(append.session)
+        lease = self._leases.get(append.session, Lease())
+        return Found(
+            seq=session.seq if session else 0,
+            fence=lease.fence if lease.owner else 0,
+            revoked=self._revoked.get(append.tenant, 0),
+            repeated=any((append.session, request) in self._requests for request in append.requests),
+            balances={move.account: self._accounts.get(move.account, _NOTHING) for move in append.moves},
+        )
+
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
+        """The frames that hold events after seq `after`, oldest first; with item bodies unless they are not wanted."""
+        log = self._sessions.get(session)
+        if log is None:
+            return []
+        stored = [self._frames[place] for place in log.frames]
+        frames = [decode_frame(frame.data) for frame in stored if frame.last_seq > after]
+        if not bodies:
+            return frames
+        kept = {hash: body for (tenant, hash), body in self._bodies.items() if tenant == log.tenant}
+        return [fill(frame, kept) for frame in frames]
+
+    async def parts(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """World parts by digest; unknown ones are left out."""
+        return {digest: self._parts[digest] for digest in digests if digest in self._parts}
+
+    async def bodies(self, tenant: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        """Item bodies of a tenant by hash; unknown ones are left out."""
+        return {hash: self._bodies[tenant, hash] for hash in hashes if (tenant, hash) in self._bodies}
+
+    async def row(self, session: str) -> SessionRow | None:
+        """One session's row."""
+        log = self._sessions.get(session)
+        return log.row if log else None
+
+    async def rows(self) -> list[SessionRow]:
+        """All sessions, the one written to last first."""
+        return [log.row for log in reversed(self._sessions.values()) if log.row is not None]
+
+    async def seen(self, session: str, request: str) -> bool:
+        """Whether a request id was ever admitted to this session."""
+        return (session, request) in self._requests
+
+    async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+        """Ledger rows; those that do not exist yet read as nothing."""
+        return {account: self._accounts.get(account, _NOTHING) for account in accounts}
+
+    async def claim(self, session: str, owner: Owner, now: int, until: int) -> int | None:
+        """Take or renew the lease: the fence, or None while a live owner holds it. A dead one is replaced at once."""
+        fence = taken(self._leases.get(session, Lease()), owner, now, self._gone)
+        if fence is not None:
+            self._leases[session] = Lease(fence, until, owner)
+        return fence
+
+    async def release(self, session: str, fence: int) -> None:
+        """Give the lease back, if it is still this one."""
+        lease = self._leases.get(session, Lease())
+        if lease.fence == fence:
+            self._leases[session] = msgspec.structs.replace(lease, owner=None)
+
+    async def heads(self, session: str) -> tuple[int, str]:
+        """The last seq of a log and the digest of its last stored frame; (0, "") for none."""
+        log = self._sessions.get(session)
+        return (log.seq, log.head) if log else (0, "")
+
+    async def wait(self, session: str, after: int, timeout_ms: int) -> None:
+        """Return when the log holds events after seq `after`, or after `timeout_ms`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_ms / 1000
+        while (await self.heads(session))[0] <= after and (left := deadline - loop.time()) > 0:
+            await self._waiters.sleep(session, left)
+
+    async def chain(self) -> list[str]:
+        """What is wrong with the stored chains of all logs, a sentence each; empty: nothing."""
+        heads = {name: (log.seq, log.head) for name, log in self._sessions.items()}
+        faults = frame_faults(self._frames, heads, self._commits, self._parts.keys())
+        faults += content_faults("item body", ((hash, body) for (_, hash), body in self._bodies.items()))
+        faults += content_faults("world part", self._parts.items())
+        return faults

@@ -1,0 +1,264 @@
+"""The log in SQLite: one append is one row of `frames` and what goes with it, in the group's transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from standpipe.core.amounts import Balance
+from standpipe.core.events import Event
+from standpipe.core.frames import Frame, decode_frame, digest_commit, fill, items_of, link
+from standpipe.core.ids import HOUSE, digest_bytes
+from standpipe.drivers.log import tables
+from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
+from standpipe.drivers.log.judge import Found, Lease, moved, prepare, refusal, revocations, taken
+from standpipe.drivers.log.owner import dead
+from standpipe.drivers.log.waiters import Waiters
+from standpipe.drivers.sqlite import Store
+from standpipe.errors import StoreError
+from standpipe.ports import Append, Appended, Fenced, Owner, SessionRow, Short, Stale
+
+Projection = Callable[[apsw.Connection, str, tuple[Event, ...]], None]
+"""Keeps a table in step with the house log: called with each house append's tenant and events, in its transaction."""
+
+POLL_S = 0.05
+"""How often the log looks for what other processes wrote, while anybody waits for it."""
+
+SHORT_READ = 200
+"""Up to so many events a log is read at once; more are read in another thread."""
+
+_ENCODER = msgspec.json.Encoder()
+_ROW = msgspec.json.Decoder(SessionRow)
+_OWNER = msgspec.json.Decoder(Owner)
+
+
+class SqliteLog:
+    """The Log port on a store that was opened with `tables.SCHEMA`."""
+
+    def __init__(self, store: Store, projections: Sequence[Projection] = (), gone: Callable[[Owner], bool] = dead) -> None:
+        """`gone` says whether an owner is dead for certain; simulation brings its own."""
+        self._store = store
+        self._projections = tuple(projections)
+        self._gone = gone
+        self._waiters = Waiters()
+        self._watching: asyncio.AbstractEventLoop | None = None
+        self._last_frame = 0
+        store.before_commit(_seal)
+
+    async def append(self, append: Append) -> Appended | Stale | Fenced | Short:
+        """Write one frame with its moves, bodies and world, all or nothing; returns when it is durable."""
+        data, bodies = prepare(append)
+        answer = await self._store.write(lambda con: self._append(con, append, data, bodies))
+        if isinstance(answer, Appended):
+            self._waiters.wake((append.session,))
+        return answer
+
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
+        """The frames that hold events after seq `after`, oldest first; with item bodies unless they are not wanted."""
+
+        def frames(con: apsw.Connection) -> list[Frame]:
+            return _frames(con, session, after, bodies)
+
+        if (await self.heads(session))[0] - after <= SHORT_READ:
+            return self._store.read(frames)
+        return await self._store.read_off(frames)
+
+    async def parts(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """World parts by digest; unknown ones are left out."""
+        return self._store.read(lambda con: _parts(con, digests))
+
+    async def bodies(self, tenant: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        """Item bodies of a tenant by hash; erased or unknown ones are left out."""
+        return self._store.read(lambda con: _bodies(con, tenant, hashes))
+
+    async def row(self, session: str) -> SessionRow | None:
+        """One session's row."""
+        row = self._store.read(lambda con: _one(con, tables.ROW, session))
+        return _ROW.decode(row[0]) if row is not None and row[0] is not None else None
+
+    async def rows(self) -> list[SessionRow]:
+        """All sessions, the one written to last first."""
+        rows = await self._store.read_off(lambda con: con.execute(tables.ROWS).fetchall())
+        return [_ROW.decode(row) for (row,) in _typed(rows)]
+
+    async def seen(self, session: str, request: str) -> bool:
+        """Whether a request id was ever admitted to this session."""
+        return self._store.read(lambda con: _one(con, tables.REQUEST, session, request)) is not None
+
+    async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+        """Ledger rows; those that do not exist yet read as nothing."""
+        return self._store.read(lambda con: {account: _balance(con, account) for account in accounts})
+
+    async def claim(self, session: str, owner: Owner, now: int, until: int) -> int | None:
+        """Take or renew the lease: the fence, or None while a live owner holds it. A dead one is replaced at once."""
+
+        def claim(con: apsw.Connection) -> int | None:
+            row = _one(con, tables.LEASE, session)
+            lease = Lease() if row is None else Lease(row[0], row[1], None if row[2] is None else _OWNER.decode(row[2]))
+            fence = taken(lease, owner, now, self._gone)
+            if fence is not None:
+                con.execute(tables.SET_LEASE, (session, fence, until, _text(owner)))
+            return fence
+
+        return await self._store.write(claim)
+
+    async def release(self, session: str, fence: int) -> None:
+        """Give the lease back, if it is still this one."""
+        await self._store.write(lambda con: con.execute(tables.RELEASE, (session, fence)).close())
+
+    async def heads(self, session: str) -> tuple[int, str]:
+        """The last seq of a log and the digest of its last stored frame; (0, "") for none."""
+        seq, head = self._store.read(lambda con: _one(con, tables.HEAD, session)) or (0, "")
+        return seq, head
+
+    async def wait(self, session: str, after: int, timeout_ms: int) -> None:
+        """Return when the log holds events after seq `after` (written by any process), or after `timeout_ms`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_ms / 1000
+        while (await self.heads(session))[0] <= after:
+            left = deadline - loop.time()
+            if left <= 0:
+                return
+            if self._watching is not loop:
+                self._watching = loop
+                self._last_frame = self._store.read(_last_frame)
+                loop.call_later(POLL_S, self._watch)
+                continue  # what was written between the look and the watch would be missed
+            await self._waiters.sleep(session, left)
+
+    async def chain(self) -> list[str]:
+        """What is wrong with the stored chains (frames and commits) of all logs, a sentence each; empty: nothing."""
+        return await self._store.read_off(_faults)
+
+    def _watch(self) -> None:
+        """Wake those whose log another process wrote to, as long as anybody waits."""
+        loop, self._watching = self._watching, None
+        if loop is None or not self._waiters:
+            return
+        try:
+            written = self._store.read(lambda con: con.execute(tables.WRITTEN_AFTER, (self._last_frame,)).fetchall())
+        except StoreError as error:
+            self._waiters.fail(error)
+            return
+        if written:
+            self._last_frame = _typed(written)[-1][0]
+            self._waiters.wake({session for _, session, _ in _typed(written)})
+        self._watching = loop
+        loop.call_later(POLL_S, self._watch)
+
+    def _append(
+        self, con: apsw.Connection, append: Append, data: bytes, bodies: dict[str, bytes]
+    ) -> Appended | Stale | Fenced | Short:
+        log = _one(con, tables.SESSION, append.session)
+        found = _found(con, append, log[1] if log else 0)
+        refused = refusal(append, found)
+        if refused is not None:
+            return refused
+        if log is None:
+            con.execute(tables.ADD_SESSION, (append.session, append.tenant))
+            log = (con.last_insert_rowid(), 0, "")
+        id, _, prev = log
+        stored = link(data, prev)
+        head = digest_bytes(stored)
+        seq = append.events[-1].seq
+        con.execute(tables.ADD_FRAME, (id, append.expect_seq + 1, seq, head, stored))
+        con.execute(tables.SET_HEAD, (seq, head, con.last_insert_rowid(), append.row and _text(append.row), id))
+        if bodies:
+            con.executemany(tables.ADD_BODY, [(append.tenant, hash, body) for hash, body in bodies.items()])
+        if append.parts:
+            con.executemany(tables.ADD_PART, append.parts.items())
+        for request in append.requests:
+            con.execute(tables.ADD_REQUEST, (append.session, request))
+        for account, row in moved(append.moves, found.balances).items():
+            con.execute(tables.SET_BALANCE, (account, row.held, row.spent))
+        if append.session == HOUSE:
+            self._project(con, append)
+        return Appended(seq, head)
+
+    def _project(self, con: apsw.Connection, append: Append) -> None:
+        con.executemany(tables.SET_REVOKED, revocations(append.events).items())
+        for projection in self._projections:
+            projection(con, append.tenant, append.events)
+
+
+def _found(con: apsw.Connection, append: Append, seq: int) -> Found:
+    fence = _one(con, tables.FENCE, append.session) if append.fence is not None else None
+    revoked = _one(con, tables.REVOKED, append.tenant) if append.access_revision is not None else None
+    return Found(
+        seq=seq,
+        fence=fence[0] if fence else 0,
+        revoked=revoked[0] if revoked else 0,
+        repeated=any(_one(con, tables.REQUEST, append.session, request) for request in append.requests),
+        balances={move.account: _balance(con, move.account) for move in append.moves},
+    )
+
+
+def _seal(con: apsw.Connection) -> None:
+    """Chain what the group wrote to the commit before it, whoever wrote it."""
+    number, frame, digest = _one(con, tables.LAST_COMMIT) or (0, 0, "")
+    written = _typed(con.execute(tables.WRITTEN_AFTER, (frame,)).fetchall())
+    if written:
+        digest = digest_commit(digest, [(session, head) for _, session, head in written])
+        con.execute(tables.ADD_COMMIT, (number + 1, written[-1][0], digest))
+
+
+def _frames(con: apsw.Connection, session: str, after: int, bodies: bool) -> list[Frame]:
+    stored = _typed(con.execute(tables.FRAMES, (session, after)).fetchall())
+    frames = [decode_frame(data) for (data,) in stored]
+    if not bodies:
+        return frames
+    hashes = {item.hash for frame in frames for event in frame.events for item in items_of(event)}
+    (tenant,) = _one(con, tables.TENANT, session) or ("",)
+    loaded = _bodies(con, tenant, hashes)
+    return [fill(frame, loaded) for frame in frames]
+
+
+def _bodies(con: apsw.Connection, tenant: str, hashes: Iterable[str]) -> dict[str, bytes]:
+    found = ((hash, _one(con, tables.BODY, tenant, hash)) for hash in hashes)
+    return {hash: row[0] for hash, row in found if row is not None}
+
+
+def _parts(con: apsw.Connection, digests: Iterable[str]) -> dict[str, bytes]:
+    found = ((digest, _one(con, tables.PART, digest)) for digest in digests)
+    return {digest: row[0] for digest, row in found if row is not None}
+
+
+def _faults(con: apsw.Connection) -> list[str]:
+    heads = {session: (seq, head) for session, seq, head in _typed(con.execute(tables.ALL_HEADS))}
+    parts = [digest for digest, _ in _typed(con.execute(tables.ALL_PARTS))]
+    faults = frame_faults(
+        (StoredFrame(*row) for row in _typed(con.execute(tables.ALL_FRAMES))),
+        heads,
+        (Commit(*row) for row in _typed(con.execute(tables.ALL_COMMITS))),
+        set(parts),
+    )
+    faults += content_faults("item body", _typed(con.execute(tables.ALL_BODIES)))
+    faults += content_faults("world part", _typed(con.execute(tables.ALL_PARTS)))
+    return faults
+
+
+def _last_frame(con: apsw.Connection) -> int:
+    (last,) = _one(con, tables.LAST_FRAME) or (0,)
+    return last or 0
+
+
+def _balance(con: apsw.Connection, account: str) -> Balance:
+    return Balance(*(_one(con, tables.BALANCE, account) or (0, 0)))
+
+
+def _text(value: object) -> str:
+    return _ENCODER.encode(value).decode()
+
+
+def _one(con: apsw.Connection, sql: str, *bindings: object) -> Any:
+    """The only row of an answer as a tuple, or None."""
+    return con.execute(sql, bindings).fetchone()
+
+
+def _typed(rows: Any) -> Any:
+    """Rows of SQLite; what stands in them is known from the statement, not from a type."""
+    return rows
