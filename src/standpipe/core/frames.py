@@ -1,4 +1,4 @@
-"""A frame, what one append writes: how it becomes stored bytes and is read again, and what chains frames and commits."""
+"""How a frame becomes stored bytes and is read again: bodies taken out and put back, and what chains frames and commits."""
 
 from __future__ import annotations
 
@@ -7,37 +7,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from standpipe.core.events import Event
+from standpipe.core.events import Event, Frame
 from standpipe.core.ids import digest_bytes
 from standpipe.core.items import Item, decode_body, encode_body
-
-
-class WorldRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a frame's decisions used: large parts by digest, the ledger rows and the time inline (`now` is the frame's at)."""
-
-    parts: dict[str, str] = {}
-    balances: dict[str, tuple[int, int]] = {}
-
-
-class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one append wrote. `prev` is the digest of the stored bytes of the frame before it, empty for the first.
-
-    `at` is wall time in ms since 1970, `by` the process that wrote it, `rules` the digest of the rules it decided with.
-    """
-
-    first_seq: int
-    at: int
-    by: str
-    rules: str
-    world: WorldRecord
-    events: tuple[Event, ...]
-    prev: str = ""
-
-    @property
-    def last_seq(self) -> int:
-        """The seq of the frame's last event."""
-        return self.first_seq + len(self.events) - 1
-
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Frame)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from standpipe.core.amounts import Balance, Move
-from standpipe.core.events import Event, RelationsChanged
-from standpipe.core.frames import Frame, encode_frame, strip
+from standpipe.core.events import Event, Frame, RelationsChanged
+from standpipe.core.frames import encode_frame, strip
 from standpipe.ports import Append, Fenced, Owner, Short, Stale
 
 

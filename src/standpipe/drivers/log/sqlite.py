@@ -10,8 +10,8 @@ import apsw
 import msgspec
 
 from standpipe.core.amounts import Balance
-from standpipe.core.events import Event
-from standpipe.core.frames import Frame, decode_frame, digest_commit, fill, items_of, link
+from standpipe.core.events import Event, Frame
+from standpipe.core.frames import decode_frame, digest_commit, fill, items_of, link
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log import tables
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
