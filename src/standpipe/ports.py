@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from standpipe.core.amounts import Balance, Move
-from standpipe.core.events import Cause, Event, Fault, Frame, Usage, WorldRecord
+from standpipe.core.details import Fault, Usage
+from standpipe.core.events import Cause, Event, Frame, WorldRecord
 from standpipe.core.items import Draft, Item, Source
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import ModelSpec
@@ -104,6 +105,9 @@ class Log(Protocol):
 
     async def parts(self, digests: Sequence[str]) -> dict[str, bytes]:
         """World parts by digest; unknown ones are left out."""
+
+    async def bodies(self, tenant: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        """Item bodies of a tenant by hash; erased or unknown ones are left out."""
 
     async def row(self, session: str) -> SessionRow | None:
         """One session's row."""
@@ -253,6 +257,10 @@ class Models(Protocol):
 
     async def call(self, model: ModelSpec, prompt: Prompt) -> Reply | Failed:
         """One attempt. The caller watches the deadlines and cancels."""
+
+
+Approvals = Callable[[str, str, Item], Awaitable[bool]]
+"""Asks a person about one call: the ask's id, the tool, the call item with its arguments; yes or no."""
 
 
 class ToolRequest(msgspec.Struct, frozen=True):

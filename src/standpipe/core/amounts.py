@@ -32,6 +32,10 @@ class Amounts(msgspec.Struct, frozen=True, omit_defaults=True):
             self.steps - other.steps,
         )
 
+    def capped(self, *, microusd: int) -> Amounts:
+        """The same amounts with no more than `microusd` of money."""
+        return msgspec.structs.replace(self, microusd=min(self.microusd, microusd))
+
     def short(self, limit: Amounts) -> str:
         """The name of the first component in which this exceeds `limit`, or the empty string if it fits."""
         for name in ("microusd", "tokens", "model_calls", "tool_calls", "steps"):

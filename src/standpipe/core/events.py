@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from standpipe.core.amounts import NOTHING, Amounts, Limits
+from standpipe.core.details import Fault, Manifest, Passed, Permit, Route, Step, Usage, Verdict, Why
 from standpipe.core.items import Item, Source
 
 Cause = int | str
@@ -17,107 +18,6 @@ Cause = int | str
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     """What happened; the tag is the class name."""
-
-
-# --- values inside facts -----------------------------------------------------------------------------------------------
-
-
-class Why(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The reason of a plan patch: a code for rules and statistics, and the item (a call) that says it in words."""
-
-    code: str
-    item: str = ""
-
-
-class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A node of the plan. `kind` is "model", "tool" or "person"; `does` the task class or the tool.
-
-    `item` is the call item whose arguments it performs (`planned` names the step inside a plan call, empty where the
-    model called the tool itself); `needs` are steps that must have ended first.
-    """
-
-    id: str
-    kind: str
-    does: str
-    item: str = ""
-    planned: str = ""
-    needs: tuple[str, ...] = ()
-    optional: bool = False
-    final: bool = False
-
-
-class Passed(msgspec.Struct, frozen=True):
-    """A model that was not chosen, and why."""
-
-    model: str
-    reason: str
-
-
-class Route(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which model performs a call, for which task class, by which rule, and who was passed over."""
-
-    task: str
-    model: str
-    rule: str
-    passed: tuple[Passed, ...] = ()
-
-
-class Permit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """By which rule a call is permitted, at which revision of the relations, for which resources."""
-
-    rule: str
-    revision: int
-    resources: tuple[str, ...] = ()
-
-
-class Chosen(msgspec.Struct, frozen=True, array_like=True):
-    """An item that entered or left a prompt, and why."""
-
-    item: str
-    why: str
-
-
-class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a model call is shown, as the difference to the manifest with digest `base` (empty: to nothing).
-
-    `final` offers only the answer tool; `output_tokens_max` is what the hold can pay for.
-    """
-
-    base: str
-    digest: str
-    added: tuple[Chosen, ...] = ()
-    dropped: tuple[Chosen, ...] = ()
-    final: bool = False
-    output_tokens_max: int = 0
-
-
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a model provider says a call used."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
-class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a call failed: a class (`timeout`, `error`, `garbage`, `unavailable`, `rate`, ...), and words for people."""
-
-    code: str
-    text: str = ""
-    retryable: bool = False
-
-
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What validator `check` says of `subject`: pass, fail, abstain or error; `code` and `seen` say what it found.
-
-    `repair` is the JSON of a replacement that the check itself can vouch for, empty if there is none.
-    """
-
-    check: str
-    subject: str
-    status: str
-    code: str = ""
-    seen: str = ""
-    repair: str = ""
 
 
 # --- facts of a session ------------------------------------------------------------------------------------------------
@@ -162,6 +62,7 @@ class PlanPatched(Fact, frozen=True):
     why: Why
     add: tuple[Step, ...] = ()
     drop: tuple[str, ...] = ()
+    items: tuple[Item, ...] = ()
 
 
 class CallGranted(Fact, frozen=True):
@@ -288,6 +189,7 @@ class TurnParked(Fact, frozen=True):
     """Nothing can go on before a person answers; the deadline stands still."""
 
     turn: str
+    at: int
     until: int
 
 

@@ -42,6 +42,11 @@ def items_of(event: Event) -> tuple[Item, ...]:
     return items
 
 
+def hashes_of(frames: Iterable[Frame]) -> set[str]:
+    """The hashes of all item bodies that belong to these frames."""
+    return {item.hash for frame in frames for event in frame.events for item in items_of(event)}
+
+
 def strip(events: tuple[Event, ...]) -> tuple[tuple[Event, ...], dict[str, bytes]]:
     """The events without item bodies, and the bodies' bytes by hash."""
     bodies: dict[str, bytes] = {}

@@ -154,8 +154,18 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     body: Body | None = None
 
 
-_TAGS: dict[type, str] = {Text: "text", ToolCall: "call", Passage: "passage", Data: "data", Failure: "failure", Answer: "answer"}
-_BODY = msgspec.json.Decoder(Body)
+ITEM_OVERHEAD_BYTES = 256
+"""More than any dialect adds around one item."""
+
+_TAGS: dict[type, str] = {
+    Text: "text",
+    ToolCall: "call",
+    Passage: "passage",
+    Data: "data",
+    Failure: "failure",
+    Answer: "answer",
+}
+_BODY: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
 
 
 class Draft(msgspec.Struct, frozen=True, omit_defaults=True):

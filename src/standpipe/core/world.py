@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from standpipe.core.amounts import Amounts, Balance, Limits
-from standpipe.core.items import Source
+from standpipe.core.items import Label, Source
 from standpipe.core.tools import AgentSpec
 
 DEFAULT_LIMITS = Limits(Amounts(microusd=250_000, tokens=2**53, model_calls=24, tool_calls=40, steps=16), 60_000)
@@ -75,6 +75,10 @@ class Access(msgspec.Struct, frozen=True, omit_defaults=True):
     denied: tuple[Source, ...] = ()
     allowed: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+
+    def withholds(self, label: Label) -> bool:
+        """Whether something with this label may no longer be shown."""
+        return any(source in self.denied for source in label.sources)
 
 
 class World(msgspec.Struct, frozen=True):

@@ -1,0 +1,122 @@
+"""admit(state, request, world, now): the only door for wishes from outside. A request carries an id; twice is once."""
+
+from __future__ import annotations
+
+import msgspec
+
+from standpipe.core.amounts import Amounts
+from standpipe.core.events import Answered, CancelRequested, Event, SessionOpened, TurnRequested
+from standpipe.core.ids import item_id, turn_id
+from standpipe.core.items import Draft, Label, Text, place
+from standpipe.core.record import Recorder
+from standpipe.core.state import State
+from standpipe.core.world import World
+
+QUESTION_BYTES_MAX = 32_768
+"""A longer message belongs into a document."""
+WAITING_MAX = 16
+"""Messages that may wait for the end of the turn before them."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A message of the user: opens the session if it is new, answers the agent's question if it waits for one."""
+
+    request: str
+    session: str
+    tenant: str
+    principal: str
+    agent: str
+    text: str
+    folders: tuple[str, ...] = ()
+    limits: Amounts | None = None
+    deadline_ms: int | None = None
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """End a turn: `cause` says who wants it (user, deadline, drain, ...)."""
+
+    request: str
+    principal: str
+    turn: str
+    cause: str
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A person's yes or no to an approval."""
+
+    request: str
+    principal: str
+    ask: str
+    allow: bool
+
+
+Wish = Ask | Cancel | Reply
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a wish was not admitted: a code for programs, a sentence for people."""
+
+    code: str
+    text: str
+
+
+def admit(state: State, wish: Wish, world: World, now: int) -> list[Event] | Refusal:
+    """The facts a wish becomes, or why it becomes none; no facts if it was admitted before."""
+    if wish.request in state.requests or world.seen:
+        return []
+    match wish:
+        case Ask():
+            return _ask(state, wish)
+        case Cancel():
+            return _cancel(state, wish)
+        case Reply():
+            return _reply(state, wish)
+
+
+def _ask(state: State, wish: Ask) -> list[Event] | Refusal:
+    size = len(wish.text.encode())
+    if not wish.text.strip():
+        return Refusal("empty", "The question is empty: say what you want to know.")
+    if size > QUESTION_BYTES_MAX:
+        return Refusal(
+            "too long", f"The question has {size} bytes; {QUESTION_BYTES_MAX} is the most. Put the rest into a document."
+        )
+    if state.seq and (wish.principal != state.principal or wish.tenant != state.tenant):
+        return Refusal("not found", "There is no such session.")
+    if len(state.waiting) >= WAITING_MAX:
+        return Refusal("busy", f"{WAITING_MAX} messages wait already: let the running turn end, or cancel it.")
+    record = Recorder(state.seq)
+    question = Draft(Text(wish.text), Label(integrity="user"))
+    open_question = (
+        next((a for a in state.turn.asks.values() if a.kind == "question" and not a.outcome), None) if state.turn else None
+    )
+    if open_question is not None and state.turn is not None:
+        item = state.turn.steps[open_question.step].spec.item
+        answer = place(msgspec.structs.replace(question, answers=item), item_id(record.next, 0), "user", open_question.step)
+        record.add(Answered(open_question.id, wish.request, True, (answer,)), open_question.asked, by=wish.principal)
+        return record.events
+    if not state.seq:
+        record.add(SessionOpened(wish.session, wish.tenant, wish.principal, wish.agent), by=wish.principal)
+    folders = tuple(dict.fromkeys((*wish.folders, *state.folders)))
+    placed = place(question, item_id(record.next, 0), "user")
+    turn = turn_id(state.turns + 1)
+    requested = TurnRequested(turn, wish.request, (placed,), folders, wish.limits, wish.deadline_ms)
+    record.add(requested, 0 if state.seq else 1, by=wish.principal)
+    return record.events
+
+
+def _cancel(state: State, wish: Cancel) -> list[Event] | Refusal:
+    if wish.principal != state.principal or state.turn is None or state.turn.id != wish.turn:
+        return Refusal("not found", "There is no such turn running.")
+    record = Recorder(state.seq)
+    record.add(CancelRequested(wish.turn, wish.request, wish.cause), state.turn.started, by=wish.principal)
+    return record.events
+
+
+def _reply(state: State, wish: Reply) -> list[Event] | Refusal:
+    ask = state.turn.asks.get(wish.ask) if state.turn is not None else None
+    if ask is None or ask.outcome or ask.kind != "approval":
+        return Refusal("not found", "There is no such open approval.")
+    record = Recorder(state.seq)
+    record.add(Answered(wish.ask, wish.request, wish.allow), ask.asked, by=wish.principal)
+    return record.events

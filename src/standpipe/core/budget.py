@@ -1,0 +1,148 @@
+"""What may be spent: upper bounds before a call, settlement after it, and the reserve that lets every turn end.
+
+Bounds need no I/O: a byte-level tokenizer never makes more tokens than there are bytes, so bytes bound input tokens, and
+the output is clamped to what the hold can pay.
+"""
+
+from __future__ import annotations
+
+from standpipe.core.amounts import NOTHING, Amounts, Balance, Limits, Move
+from standpipe.core.events import Fact, TurnEnded, TurnStarted
+from standpipe.core.state import Call, State, Turn
+from standpipe.core.tools import AgentSpec
+from standpipe.core.world import ModelSpec, Policy
+
+FINAL_INPUT_BYTES = 24_000
+"""The prompt of a final call fits into this, so that the reserve can be computed before anything is known."""
+FINAL_OUTPUT_TOKENS = 4_096
+"""What a final call may say."""
+OUTPUT_TOKENS_MIN = 256
+"""A call that could say less than this is not worth its input."""
+NOT_SENT = "not sent"
+"""The cause of a cancelled call that never left the house."""
+PROMPT_BYTES = 200_000
+"""What the items of a prompt may weigh, whatever the model could take."""
+CALL_OVERHEAD_BYTES = 4_096
+"""More than any dialect adds around a request, control tools included."""
+
+
+def bound(model: ModelSpec, input_bytes: int, output_tokens: int) -> Amounts:
+    """The most that one call to `model` can use, for a prompt of `input_bytes` and at most `output_tokens`."""
+    micro = input_bytes * model.input_microusd_per_mtok + output_tokens * model.output_microusd_per_mtok
+    return Amounts(microusd=-(-micro // 1_000_000), tokens=input_bytes + output_tokens, model_calls=1)
+
+
+def output_affordable(model: ModelSpec, input_bytes: int, microusd: int) -> int:
+    """How many output tokens `microusd` can pay beside the input; negative if not even the input."""
+    left = microusd * 1_000_000 - input_bytes * model.input_microusd_per_mtok
+    if not model.output_microusd_per_mtok:
+        return model.output_tokens_max if left >= 0 else -1
+    return min(model.output_tokens_max, left // model.output_microusd_per_mtok)
+
+
+def prompt_bytes_max(model: ModelSpec, *, final: bool) -> int:
+    """What the items of a prompt to this model may weigh in bytes, bytes bounding tokens."""
+    if final:
+        return FINAL_INPUT_BYTES
+    return max(FINAL_INPUT_BYTES, min(PROMPT_BYTES, model.context_tokens - model.output_tokens_max))
+
+
+def agent_bytes(agent: AgentSpec) -> int:
+    """What the agent's instructions and tools add to every prompt, as an upper bound in bytes."""
+    tools = sum(len(t.name) + len(t.description.encode()) + 4 * len(repr(t.parameters)) for t in agent.tools)
+    return len(agent.instructions.encode()) + tools + CALL_OVERHEAD_BYTES
+
+
+def reserve(policy: Policy, models: tuple[str, ...], agent: AgentSpec) -> Amounts:
+    """What is set aside to end a turn: one final call to the cheapest of `models`, and an attempt for each of them."""
+    size = FINAL_INPUT_BYTES + agent_bytes(agent)
+    least = min((bound(policy.models[m], size, FINAL_OUTPUT_TOKENS).microusd for m in models), default=0)
+    return Amounts(microusd=least, model_calls=max(1, len(models)), steps=1)
+
+
+def free(turn: Turn, *, final: bool) -> Amounts:
+    """What a new call may hold: everything not spent or held, the reserve only for the final call."""
+    left = turn.limits.amounts - turn.spent - turn.held
+    return left if final else left - turn.reserve
+
+
+def turn_limits(policy: Policy, tenant: str, principal: str) -> Limits:
+    """The limits of a turn: of the principal, else of the tenant, else the default."""
+    names = (principal, f"tenant:{tenant}", "default")
+    return next(policy.turn[name] for name in names if name in policy.turn)
+
+
+def narrowed(limits: Limits, amounts: Amounts | None, deadline_ms: int | None) -> Limits:
+    """The limits, no wider than a request asks for; zero in `amounts` means not narrowed."""
+    a, b = limits.amounts, amounts or NOTHING
+    pairs = {
+        name: (getattr(a, name), getattr(b, name)) for name in ("microusd", "tokens", "model_calls", "tool_calls", "steps")
+    }
+    least = Amounts(**{name: min(wide, narrow) if narrow else wide for name, (wide, narrow) in pairs.items()})
+    return Limits(least, min(limits.deadline_ms, deadline_ms) if deadline_ms else limits.deadline_ms)
+
+
+def accounts(policy: Policy, state: State, day: str) -> tuple[str, ...]:
+    """The ledger rows a turn draws on: tenant and principal by day, and the session. `day` is an ISO date."""
+    return (
+        f"tenant:{state.tenant}@{day}",
+        f"{state.tenant}/{state.principal}@{day}",
+        f"session:{state.session}",
+    )
+
+
+def account_limit(policy: Policy, account: str) -> int | None:
+    """The limit of a ledger row in micro-dollars, None for none."""
+    if account.startswith("session:"):
+        return policy.session.get("default")
+    name = account.rsplit("@", 1)[0]
+    own = name if name.startswith("tenant:") else name.split("/", 1)[1]
+    level = "tenant" if name.startswith("tenant:") else "user"
+    return policy.day.get(own, policy.day.get(level))
+
+
+def account_room(policy: Policy, balances: dict[str, Balance], names: tuple[str, ...]) -> int | None:
+    """The least that is left on these rows, None where none has a limit."""
+    rooms = []
+    for name in names:
+        limit = account_limit(policy, name)
+        if limit is not None:
+            row = balances.get(name, Balance())
+            rooms.append(limit - row.spent - row.held)
+    return min(rooms, default=None)
+
+
+def moves(policy: Policy, turn: Turn | None, fact: Fact) -> tuple[Move, ...]:
+    """The ledger moves that belong to a fact: a turn's slice is held when it starts, settled when it ends.
+
+    `turn` is the open turn before the fact is applied.
+    """
+    if isinstance(fact, TurnStarted):
+        held = fact.limits.amounts.microusd
+        return tuple(Move(name, held=held, limit=account_limit(policy, name)) for name in fact.accounts)
+    if isinstance(fact, TurnEnded) and turn is not None:
+        held = turn.limits.amounts.microusd
+        return tuple(Move(name, held=-held, spent=fact.spent.microusd) for name in turn.accounts)
+    return ()
+
+
+def settled(call: Call, model: ModelSpec | None) -> Amounts:
+    """What a call that is over really used, never more than its hold.
+
+    Reported usage is priced; without it a model call that may have been worked on costs its whole hold, and one that
+    never reached its provider (`unavailable`) nothing but the attempt.
+    """
+    if call.fault is not None and call.fault.code == NOT_SENT:
+        return NOTHING
+    if call.route is None:
+        return call.hold
+    if call.fault is not None and call.fault.code == "unavailable":
+        return Amounts(model_calls=1)
+    if model is None or call.input_tokens < 0:
+        return call.hold
+    micro = call.input_tokens * model.input_microusd_per_mtok + call.output_tokens * model.output_microusd_per_mtok
+    return Amounts(
+        microusd=min(call.hold.microusd, -(-micro // 1_000_000)),
+        tokens=min(call.hold.tokens, call.input_tokens + call.output_tokens),
+        model_calls=1,
+    )

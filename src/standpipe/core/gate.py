@@ -1,0 +1,182 @@
+"""The one place where a call becomes irrevocable: permit, reserve, route, deadline, slot; a grant or a refusal with reasons.
+
+A step about which the world does not hold every answer is left alone: nothing is decided about it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from standpipe.core import budget, check, context, permit, plan
+from standpipe.core.amounts import Amounts
+from standpipe.core.details import Passed, Permit, Route
+from standpipe.core.events import Asked, CallGranted, CallRefused, StepEnded
+from standpipe.core.ids import call_id, digest
+from standpipe.core.items import ITEM_OVERHEAD_BYTES, Item
+from standpipe.core.record import Recorder
+from standpipe.core.reply import failure
+from standpipe.core.route import route, rule_for
+from standpipe.core.state import State, StepState, Turn
+from standpipe.core.tools import AgentSpec, ToolSpec
+from standpipe.core.world import CallQuestion, ModelSpec, World
+
+NOT_FOUND_TEXT = "Nothing by that name was found."
+"""What is said of anything that is not there or may not be seen, tools included."""
+
+
+def knock(state: State, world: World, now: int) -> Recorder:
+    """Judge every ready step once; the facts that follow."""
+    turn = state.turn
+    assert turn is not None
+    record = Recorder(state.seq)
+    slots = plan.OPEN_CALLS_MAX - len(turn.open)
+    spent = Amounts()
+    for step in plan.ready(turn):
+        if slots <= 0:
+            break
+        if step.spec.kind == "person":
+            continue
+        before = len(record.events)
+        if step.spec.kind == "model":
+            hold = _judge_model(state, world, step, record, (now, spent))
+        else:
+            hold = _judge_tool(state, world, step, record, (now, spent))
+        spent = spent + hold
+        slots -= len(record.events) > before
+    return record
+
+
+def call_question(state: State, agent: AgentSpec, step: StepState) -> tuple[ToolSpec, CallQuestion] | None:
+    """What must be asked before a tool step can be judged; None where no answer could let it through."""
+    turn = state.turn
+    assert turn is not None
+    move = plan.move_of(turn, step.spec)
+    tool = permit.tool_of(agent, step.spec.does)
+    if move is None or tool is None:
+        return None
+    return tool, permit.question(state.principal, agent, tool, move.arguments)
+
+
+def _refuse(record: Recorder, turn: Turn, step: StepState, code: str, text: str, passed: tuple[Passed, ...] = ()) -> Amounts:
+    source = turn.items.get(step.spec.item)
+    items: tuple[Item, ...] = ()
+    if source is not None and source.id not in turn.withdrawn:
+        items = (failure(record, source, code, text, step.spec.id),)
+    refused = record.add(CallRefused(step.spec.id, code, text if not items else "", passed, items), step.added)
+    record.add(StepEnded(step.spec.id, "refused", code), refused)
+    return Amounts()
+
+
+def _judge_tool(state: State, world: World, step: StepState, record: Recorder, at: tuple[int, Amounts]) -> Amounts:
+    now, taken = at
+    turn = state.turn
+    assert turn is not None
+    agent = world.agents[state.agent]
+    move = plan.move_of(turn, step.spec)
+    if move is None:
+        record.add(StepEnded(step.spec.id, "withdrawn", "what asked for it may no longer be read"), step.added)
+        return Amounts()
+    asked = call_question(state, agent, step)
+    if asked is None:
+        return _refuse(record, turn, step, permit.NOT_FOUND, NOT_FOUND_TEXT)
+    tool, question = asked
+    problem = check.schema_problem(tool.parameters, move.arguments)
+    if problem:
+        return _refuse(record, turn, step, "arguments", f"The arguments of `{tool.name}` do not fit its schema at {problem}.")
+    permitted = permit.permit(world.access, question)
+    if permitted == permit.NOT_FOUND:
+        return _refuse(record, turn, step, permit.NOT_FOUND, NOT_FOUND_TEXT)
+    if not isinstance(permitted, Permit):
+        return Amounts()
+    ask = turn.asks.get(f"{turn.id}.{step.spec.id}")
+    if (tool.approval or tool.effect == "irreversible") and (ask is None or ask.outcome != "allowed"):
+        return _approve(record, turn, step, now + world.policy.parked_ms)
+    hold = Amounts(tool_calls=1)
+    short = (hold + taken).short(budget.free(turn, final=False))
+    if short or turn.soft:
+        return _refuse(
+            record, turn, step, "deadline" if turn.soft else "budget", "There is no budget or time left for this step."
+        )
+    attempt = step.attempts + 1
+    id = call_id(turn.id, step.spec.id, attempt)
+    record.add(
+        CallGranted(
+            call=id,
+            step=step.spec.id,
+            target=tool.name,
+            hold=hold,
+            deadline_at=min(now + tool.timeout_ms, turn.soft_at),
+            permit=permitted,
+            key=digest([state.session, turn.id, step.spec.id]),
+        ),
+        step.added,
+        *(turn.steps[n].ended for n in step.spec.needs if n in turn.steps),
+        step.ended or (turn.calls[step.call].ended if step.call else 0),
+    )
+    return hold
+
+
+def _approve(record: Recorder, turn: Turn, step: StepState, until: int) -> Amounts:
+    ask = turn.asks.get(f"{turn.id}.{step.spec.id}")
+    if ask is None:
+        record.add(Asked(f"{turn.id}.{step.spec.id}", step.spec.id, "approval", until), step.added)
+    elif ask.outcome:
+        return _refuse(record, turn, step, ask.outcome, f"The call was {ask.outcome} by a person.")
+    return Amounts()
+
+
+def _judge_model(state: State, world: World, step: StepState, record: Recorder, at: tuple[int, Amounts]) -> Amounts:
+    now, taken = at
+    turn = state.turn
+    assert turn is not None
+    task, final = step.spec.does, step.spec.final
+    candidates, passed = route(
+        world.policy, task, step.failed, turn.failed_models, turn.provider_failures, turn.provider_successes
+    )
+    agent = world.agents[state.agent]
+    until = turn.deadline_at if final else turn.soft_at
+    for model in candidates:
+        if until - now <= 0:
+            passed += (Passed(model.name, "no time left"),)
+            continue
+        entries = context.select(turn, state.closed, world.access, budget.prompt_bytes_max(model, final=final))
+        size = sum(i.bytes + ITEM_OVERHEAD_BYTES for i, _ in entries) + budget.agent_bytes(agent)
+        room = budget.free(turn, final=final) - taken
+        output = min(budget.output_affordable(model, size, room.microusd), budget.FINAL_OUTPUT_TOKENS if final else 2**31)
+        hold = budget.bound(model, size, max(output, 0))
+        short = hold.short(room)
+        if output < min(budget.OUTPUT_TOKENS_MIN, model.output_tokens_max) or short:
+            passed += (Passed(model.name, f"budget: {short or 'microusd'}"),)
+            continue
+        manifest = context.manifest(turn, entries, final=final, output_tokens_max=output)
+        record.add(
+            CallGranted(
+                call=call_id(turn.id, step.spec.id, step.attempts + 1),
+                step=step.spec.id,
+                target=model.name,
+                hold=hold,
+                deadline_at=min(now + model.timeout_ms, until),
+                permit=Permit("labels", world.access.revision),
+                key=digest([state.session, turn.id, step.spec.id]),
+                route=Route(task, model.name, model.provider, rule_for(world.policy, task), passed),
+                manifest=manifest,
+            ),
+            step.added,
+            *(turn.steps[n].ended for n in step.spec.needs if n in turn.steps),
+            turn.calls[step.call].ended if step.call else 0,
+        )
+        return hold
+    code = "budget" if any(p.reason.startswith("budget") for p in passed) else "no model"
+    refused = record.add(CallRefused(step.spec.id, code, passed=passed), step.added)
+    record.add(StepEnded(step.spec.id, "failed" if step.failed else "refused", code), refused)
+    return Amounts()
+
+
+def fits_normal(turn: Turn, models: list[ModelSpec]) -> bool:
+    """Whether the counts leave room for one more call that is not the final one."""
+    left = budget.free(turn, final=False)
+    return (
+        bool(models)
+        and not Amounts(model_calls=1).short(msgspec.structs.replace(left, microusd=0, tokens=0))
+        and left.steps > 0
+    )

@@ -1,0 +1,200 @@
+"""What a model's reply asks for: each of its moves becomes a patch of the plan, a judged answer, a question, or a failure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from standpipe.core import check, plan
+from standpipe.core.control import (
+    CONTROL,
+    AnswerArguments,
+    AnswerSentence,
+    AskUserArguments,
+    PlanArguments,
+    PlannedStep,
+    ReviseArguments,
+)
+from standpipe.core.details import Step, Why
+from standpipe.core.events import AnswerJudged, Asked, CallRefused, PlanPatched, StepEnded
+from standpipe.core.ids import item_id, step_id
+from standpipe.core.items import Answer, Draft, Failure, Item, Text, ToolCall, place
+from standpipe.core.record import Recorder
+from standpipe.core.state import Call, State, StepState, Turn
+from standpipe.core.world import World
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+def as_moves(drafts: Sequence[Draft]) -> tuple[Draft, ...]:
+    """The drafts of a reply with plain text turned into what it means: without a call beside it, an `answer` call."""
+    if any(isinstance(d.body, ToolCall) for d in drafts):
+        return tuple(drafts)
+    text = " ".join(d.body.text for d in drafts if isinstance(d.body, Text)).strip()
+    if not text:
+        return tuple(drafts)
+    sentences = tuple(AnswerSentence(s.strip()) for s in _SENTENCE.split(text) if s.strip())
+    call = ToolCall("answer", msgspec.to_builtins(AnswerArguments(sentences)))
+    return (Draft(call, drafts[0].label),)
+
+
+def answer_of(body: ToolCall) -> AnswerArguments | None:
+    """The arguments of an answer call, or None if they do not fit."""
+    parsed = _parsed(body)
+    return parsed if isinstance(parsed, AnswerArguments) else None
+
+
+def _parsed(body: ToolCall) -> PlanArguments | ReviseArguments | AnswerArguments | AskUserArguments | str:
+    """The typed arguments of a control call, or in words what is wrong with them."""
+    try:
+        return msgspec.convert(body.arguments, CONTROL[body.name])
+    except msgspec.ValidationError as error:
+        return str(error)
+
+
+def parts_of(turn: Turn) -> tuple[str, ...]:
+    """The parts of the question as the last plan that is still standing names them; empty for one whole."""
+    item = turn.items.get(turn.parts_item)
+    if item is None or not isinstance(item.body, ToolCall):
+        return ()
+    return tuple(str(p) for p in item.body.arguments.get("parts", ()))
+
+
+def interpret(state: State, world: World, step: StepState, call: Call, now: int) -> Recorder:
+    """Turn the moves of a completed model call into facts, and end its step."""
+    turn = state.turn
+    assert turn is not None
+    record = Recorder(state.seq)
+    direct: list[Item] = []
+    answered = False
+    for item in (turn.items[id] for id in call.items):
+        body = item.body
+        if not isinstance(body, ToolCall):
+            continue
+        if step.spec.final and body.name != "answer":
+            _refuse(record, item, call, "not offered", "Only `answer` may be called now.")
+        elif body.name not in CONTROL:
+            direct.append(item)
+        elif isinstance(parsed := _parsed(body), str):
+            _refuse(record, item, call, "arguments", f"The arguments of `{body.name}` do not fit: {parsed}")
+        elif isinstance(parsed, AnswerArguments):
+            if answered:
+                _refuse(record, item, call, "second answer", "A reply may hold one answer.")
+            else:
+                _judge(record, turn, step, call, (item, parsed))
+            answered = True
+        elif isinstance(parsed, AskUserArguments):
+            _ask(record, turn, item, call, now + world.policy.parked_ms)
+        else:
+            _patch(record, turn, (item, parsed), call)
+    _call_directly(record, turn, direct, call)
+    record.add(StepEnded(step.spec.id, "done"), call.ended)
+    return record
+
+
+def _ask(record: Recorder, turn: Turn, item: Item, call: Call, until: int) -> None:
+    asking = Step(id=step_id(len(turn.steps) + _added(record) + 1), kind="person", does="ask_user", item=item.id)
+    seq = record.add(PlanPatched(turn.id, _epoch(turn, record), Why("asked by the model", item.id), (asking,)), call.ended)
+    record.add(Asked(ask=f"{turn.id}.{asking.id}", step=asking.id, kind="question", until=until), seq)
+
+
+def _call_directly(record: Recorder, turn: Turn, items: list[Item], call: Call) -> None:
+    """Tools that the model called itself, without a plan, become steps of one patch as far as there is room."""
+    added = _added(record)
+    room = max(plan.room(turn) - added, 0)
+    for item in items[room:]:
+        _refuse(record, item, call, "steps", "The plan has no room for another step.")
+    first = len(turn.steps) + added + 1
+    steps = []
+    for n, item in enumerate(items[:room]):
+        assert isinstance(item.body, ToolCall)
+        steps.append(Step(id=step_id(first + n), kind="tool", does=item.body.name, item=item.id))
+    if steps:
+        record.add(
+            PlanPatched(turn.id, _epoch(turn, record), Why("called by the model", steps[0].item), tuple(steps)), call.ended
+        )
+
+
+def _epoch(turn: Turn, record: Recorder) -> int:
+    return turn.epoch + 1 + sum(isinstance(e.fact, PlanPatched) for e in record.events)
+
+
+def _added(record: Recorder) -> int:
+    return sum(len(e.fact.add) for e in record.events if isinstance(e.fact, PlanPatched))
+
+
+def failure(record: Recorder, to: Item, code: str, text: str, step: str = "") -> Item:
+    """The item that tells a model what became of its call `to`, placed in the next fact of `record`."""
+    return place(Draft(Failure(code, text), to.label, answers=to.id), item_id(record.next, 0), "runtime", step)
+
+
+def _refuse(record: Recorder, item: Item, call: Call, code: str, text: str) -> None:
+    record.add(CallRefused("", code, items=(failure(record, item, code, text),)), call.ended)
+
+
+def _patch(record: Recorder, turn: Turn, move: tuple[Item, PlanArguments | ReviseArguments], call: Call) -> None:
+    """Record the patch a plan or revise call asks for, as far as it is sound and there is room."""
+    item, asked = move
+    planned: tuple[PlannedStep, ...] = asked.steps if isinstance(asked, PlanArguments) else asked.add
+    kept = plan.contracted(planned, plan.room(turn) - _added(record))
+    steps = plan.placed(turn, kept, item.id, _added(record))
+    problem = ""
+    if any(p.tool in CONTROL for p in planned):
+        problem = "A step of a plan calls a tool; plan, revise, answer and ask_user are no steps."
+    elif len({p.id for p in planned}) < len(planned):
+        problem = "Every step of a plan needs an id of its own."
+    elif plan.cyclic(steps):
+        problem = "The steps wait for each other in a circle."
+    if problem:
+        _refuse(record, item, call, "arguments", problem)
+        return
+    drop = plan.droppable(turn, asked.drop) if isinstance(asked, ReviseArguments) else ()
+    code = "plan" if isinstance(asked, PlanArguments) else "revise"
+    seq = record.add(PlanPatched(turn.id, _epoch(turn, record), Why(code, item.id), steps, drop), call.ended)
+    for id in drop:
+        record.add(StepEnded(id, "dropped", "revised"), seq)
+    if len(kept) < len(planned):
+        gone = ", ".join(p.id for p in planned if p not in kept)
+        _refuse(record, item, call, "contracted", f"The plan had no room for the steps {gone}; they were left out.")
+
+
+def _judge(record: Recorder, turn: Turn, step: StepState, call: Call, move: tuple[Item, AnswerArguments]) -> None:
+    item, answer = move
+    failing = [n for n in range(len(answer.sentences)) if _status(call, f"s{n}") == "fail"]
+    bad_value = _status(call, "value") == "fail"
+    may_ask_again = not step.spec.final and not turn.resampled and not turn.soft and plan.room(turn) > 0
+    if (failing or bad_value) and may_ask_again:
+        lines = [f"sentence {n + 1}: {_code(call, f's{n}')}" for n in failing]
+        lines += [f"value: {_seen(call, 'value')}"] if bad_value else []
+        text = "The answer was not accepted. Repair or leave out: " + "; ".join(lines)
+        told = place(Draft(Failure("check", text), item.label, answers=item.id), item_id(record.next, 0), "runtime")
+        record.add(AnswerJudged(item.id, "resample", dropped=tuple(failing), items=(told,)), call.ended)
+        return
+    _, kept, repaired, dropped = check.compose(answer, call.verdicts, (), (), whole="")
+    record.add(AnswerJudged(item.id, "accept", kept, repaired, dropped), call.ended)
+
+
+def _status(call: Call, subject: str) -> str:
+    return next((v.status for v in call.verdicts if v.subject == subject), "")
+
+
+def _code(call: Call, subject: str) -> str:
+    return next((v.code for v in call.verdicts if v.subject == subject), "")
+
+
+def _seen(call: Call, subject: str) -> str:
+    return next((v.seen for v in call.verdicts if v.subject == subject), "")
+
+
+def composed(turn: Turn, call: Call, lost: Sequence[str]) -> tuple[Item, Answer]:
+    """The accepted answer call of the turn, and the Answer that its verdicts leave."""
+    item = turn.items[turn.answer_call]
+    assert isinstance(item.body, ToolCall)
+    arguments = answer_of(item.body)
+    assert arguments is not None, "an accepted answer has arguments"
+    question = turn.items[turn.question].body
+    whole = question.text if isinstance(question, Text) else ""
+    answer, *_ = check.compose(arguments, call.verdicts, parts_of(turn), lost, whole=whole[:200])
+    return item, answer

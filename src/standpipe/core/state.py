@@ -1,0 +1,153 @@
+"""What a session's log adds up to: the open turn in full, closed ones as records of constant size.
+
+Only `apply` changes these values, and only the task that drives the session holds live ones.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from standpipe.core.amounts import NOTHING, Amounts, Limits
+from standpipe.core.details import Fault, Manifest, Permit, Route, Step, Verdict
+from standpipe.core.events import TurnRequested
+from standpipe.core.items import Item, Source
+
+CLOSED_KEPT = 20
+"""Closed turns a state keeps (DESIGN §4); older ones return by look-up and retrieval."""
+REQUESTS_KEPT = 64
+"""Request ids a state remembers; older ones are looked up."""
+
+
+class Call(msgspec.Struct):
+    """One attempt: granted at event `granted`, over at event `ended` (0: still open), settled or not."""
+
+    id: str
+    step: str
+    target: str
+    attempt: int
+    hold: Amounts
+    deadline_at: int
+    key: str
+    permit: Permit
+    granted: int
+    route: Route | None = None
+    manifest: Manifest | None = None
+    ended: int = 0
+    outcome: str = ""
+    settled: bool = False
+    unknown: bool = False
+    fault: Fault | None = None
+    input_tokens: int = -1
+    output_tokens: int = -1
+    items: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class StepState(msgspec.Struct):
+    """A step of the plan: its latest call, how it ended (empty: it has not), and which events added and ended it."""
+
+    spec: Step
+    added: int
+    epoch: int
+    call: str = ""
+    attempts: int = 0
+    interrupted: int = 0
+    failed: list[str] = []
+    outcome: str = ""
+    ended: int = 0
+    refused: str = ""
+    items: list[str] = []
+
+
+class Ask(msgspec.Struct):
+    """Something a person was asked: open until `outcome` is allowed, denied or expired."""
+
+    id: str
+    step: str
+    kind: str
+    until: int
+    asked: int
+    outcome: str = ""
+    by: str = ""
+
+
+class Turn(msgspec.Struct):
+    """The open turn. `live` are steps that have not ended, `open` calls that have not, `unsettled` those still held for."""
+
+    id: str
+    request: str
+    question: str
+    requested: int
+    folders: tuple[str, ...]
+    limits: Limits
+    reserve: Amounts
+    accounts: tuple[str, ...]
+    soft_at: int
+    deadline_at: int
+    started: int
+    spent: Amounts = NOTHING
+    held: Amounts = NOTHING
+    epoch: int = 0
+    steps: dict[str, StepState] = {}
+    live: dict[str, None] = {}
+    calls: dict[str, Call] = {}
+    open: dict[str, None] = {}
+    unsettled: dict[str, None] = {}
+    items: dict[str, Item] = {}
+    item_seq: dict[str, int] = {}
+    sources: dict[Source, int] = {}
+    withdrawn: dict[str, None] = {}
+    withdrawn_sources: dict[Source, None] = {}
+    shown: dict[str, str] = {}
+    shown_digest: str = ""
+    planned: dict[str, str] = {}
+    parts_item: str = ""
+    asks: dict[str, Ask] = {}
+    provider_failures: dict[str, int] = {}
+    provider_successes: dict[str, int] = {}
+    failed_models: dict[str, None] = {}
+    resampled: int = 0
+    answer_call: str = ""
+    judged: int = 0
+    parked_at: int = 0
+    parked_until: int = 0
+    soft: bool = False
+    hard: bool = False
+    cancel: str = ""
+    cancelled_at: int = 0
+
+    @property
+    def last_model_step(self) -> StepState | None:
+        """The model step added last."""
+        return next((s for s in reversed(self.steps.values()) if s.spec.kind == "model"), None)
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """A turn that is over, at constant size: its question and answer without bodies, how it ended, what it cost."""
+
+    turn: str
+    question: Item
+    answer: Item | None
+    outcome: str
+    reason: str
+    cost_microusd: int
+    ended: int
+    remembered: bool = False
+
+
+class State(msgspec.Struct):
+    """One session at one position of its log."""
+
+    session: str = ""
+    tenant: str = ""
+    principal: str = ""
+    agent: str = ""
+    seq: int = 0
+    folders: tuple[str, ...] = ()
+    turns: int = 0
+    turn: Turn | None = None
+    waiting: list[TurnRequested] = []
+    waiting_seq: list[int] = []
+    closed: list[Closed] = []
+    requests: list[str] = []
+    spent: Amounts = NOTHING

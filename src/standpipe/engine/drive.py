@@ -1,0 +1,291 @@
+"""Drives one session: fold, look up, decide, append, perform what is owed, and again. There is no other way to run.
+
+After a crash the same loop runs: a call that was open in the log and that nobody performs any more is interrupted, settled
+at its worst case and judged anew. Nothing is performed before the append that granted it is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from standpipe.core.admit import Reply, admit
+from standpipe.core.amounts import Move
+from standpipe.core.apply import apply, fold
+from standpipe.core.budget import NOT_SENT
+from standpipe.core.decide import conclude
+from standpipe.core.events import CallInterrupted, Event, MemoryKept
+from standpipe.core.items import Answer, decode_body
+from standpipe.core.lookups import lookups
+from standpipe.core.pending import Approve, Command, Perform, Remember, pending, wakes
+from standpipe.core.permit import tool_of
+from standpipe.core.record import Recorder
+from standpipe.core.state import Closed, State
+from standpipe.core.world import Access, World
+from standpipe.engine.lookup import Static, look_up, recorded
+from standpipe.engine.perform import Outcome, Ports, job, perform
+from standpipe.errors import StandpipeError
+from standpipe.ports import Append, Appended, Approvals, Fenced, Memory, Owner, SessionRow
+
+WAIT_MS = 5_000
+"""The longest a drive waits without looking at its lease."""
+
+
+class Lost(Exception):
+    """Another owner drives this session now; whatever was not appended is theirs to decide."""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What a person said to an approval."""
+
+    wish: Reply
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An answer was remembered."""
+
+    turn: str
+
+
+Result = Outcome | Answered | Kept | StandpipeError
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What it takes to drive a session: the ports, the static part of the world, who we are, and how to ask a person."""
+
+    ports: Ports
+    fixed: Static
+    rules: str
+    by: str
+    owner: Owner
+    approve: Approvals | None = None
+
+
+async def drive(setup: Setup, session: str, fence: int) -> State:
+    """Drive a session under a lease until nothing is left to do but wait for a person or a new message.
+
+    Raises Lost when the lease is gone, StoreError when the store fails.
+    """
+    return await _Drive(setup, session, fence).run()
+
+
+class _Drive:
+    """The one task that holds live state of a session, and the tasks that perform its calls."""
+
+    def __init__(self, setup: Setup, session: str, fence: int) -> None:
+        self.setup, self.session, self.fence = setup, session, fence
+        self.state = State()
+        self.results: asyncio.Queue[Result] = asyncio.Queue()
+        self.running: dict[Command, asyncio.Task[None]] = {}
+
+    async def run(self) -> State:
+        self.state = fold(await self.setup.ports.log.read(self.session))
+        turn = self.state.turn
+        arrived: list[Result | CallInterrupted] = [CallInterrupted(id) for id in turn.open] if turn is not None else []
+        try:
+            while True:
+                if await self._advance(arrived):
+                    arrived = []
+                    continue
+                arrived = []
+                self._perform_what_is_owed()
+                if not self.running and not self._has_work():
+                    return self.state
+                arrived = await self._wait()
+        finally:
+            await self._give_up()
+
+    async def _advance(self, arrived: list[Result | CallInterrupted]) -> bool:
+        """Append what arrived and all that follows from it; whether there was anything."""
+        while True:
+            setup, state = self.setup, self.state
+            now = setup.ports.clock()
+            inputs = self._inputs(arrived, now)
+            for event in inputs:
+                apply(state, event)
+            asked = lookups(state, setup.fixed.agents, setup.fixed.policy, "", now)
+            world = await look_up(setup.ports.log, setup.ports.search, setup.ports.access, setup.fixed, asked)
+            decisions, moves = conclude(state, world, now)
+            events = (*inputs, *decisions)
+            if not events:
+                return False
+            answer = await setup.ports.log.append(self._append(events, world, moves, now))
+            match answer:
+                case Appended():
+                    return True
+                case Fenced():
+                    raise Lost(self.session)
+                case _:
+                    self.state = fold(await setup.ports.log.read(self.session))
+
+    def _inputs(self, arrived: list[Result | CallInterrupted], now: int) -> list[Event]:
+        """The facts that what arrived becomes at this place of the log; what is of no use any more becomes none."""
+        state, record = self.state, Recorder(self.state.seq)
+        for one in arrived:
+            match one:
+                case Outcome():
+                    call = state.turn.calls.get(one.call) if state.turn is not None else None
+                    if call is not None and not call.ended:
+                        record.add(one.fact(record.next), call.granted, *one.sources, by=one.origin)  # type: ignore[arg-type]
+                case Answered():
+                    events = admit(state, one.wish, World(self.setup.fixed.policy, self.setup.fixed.agents, Access(0, 0)), now)
+                    if isinstance(events, list):
+                        for event in events:
+                            record.add(event.fact, *event.causes, by=event.by)
+                case Kept():
+                    closed = next((c for c in state.closed if c.turn == one.turn and not c.remembered), None)
+                    if closed is not None:
+                        record.add(MemoryKept(one.turn), closed.ended)
+                case StandpipeError():
+                    raise one
+                case CallInterrupted():
+                    if state.turn is not None and one.call in state.turn.open:
+                        record.add(one, state.turn.calls[one.call].granted, by=self.setup.by)
+        return record.events
+
+    def _append(self, events: tuple[Event, ...], world: World, moves: list[Move], now: int) -> Append:
+        setup, state = self.setup, self.state
+        record, parts = recorded(world, setup.fixed)
+        return Append(
+            session=self.session,
+            tenant=state.tenant,
+            at=now,
+            by=setup.by,
+            rules=setup.rules,
+            expect_seq=events[0].seq - 1,
+            events=events,
+            world=record,
+            parts=parts,
+            fence=self.fence,
+            moves=tuple(moves),
+            access_revision=world.access.revision,
+            row=row_of(state),
+        )
+
+    def _perform_what_is_owed(self) -> None:
+        owed = dict.fromkeys(pending(self.state))
+        for command in owed:
+            if command in self.running or (isinstance(command, Approve) and not self._can_approve(command)):
+                continue
+            self.running[command] = asyncio.ensure_future(self._do(command))
+        for command, task in list(self.running.items()):
+            if command not in owed and isinstance(command, Perform) and self._may_be_cut(command):
+                task.cancel()
+
+    def _may_be_cut(self, command: Perform) -> bool:
+        """An effect under way is not let go of before it is recorded."""
+        turn = self.state.turn
+        call = turn.calls.get(command.call) if turn is not None else None
+        if call is None or call.route is not None:
+            return True
+        agent = self.setup.fixed.agents.get(self.state.agent)
+        tool = tool_of(agent, call.target) if agent is not None else None
+        return tool is None or tool.effect == "read"
+
+    def _can_approve(self, command: Approve) -> bool:
+        turn = self.state.turn
+        return self.setup.approve is not None and turn is not None and turn.asks[command.ask].kind == "approval"
+
+    async def _do(self, command: Command) -> None:
+        try:
+            match command:
+                case Perform():
+                    await self._call(command)
+                case Remember():
+                    closed = next(c for c in self.state.closed if c.turn == command.turn)
+                    await _remember(self.setup, self.state, closed)
+                    self.results.put_nowait(Kept(command.turn))
+                case Approve():
+                    self.results.put_nowait(Answered(await self._approved(command)))
+        except StandpipeError as trouble:
+            self.results.put_nowait(trouble)
+        finally:
+            self.running.pop(command, None)
+
+    async def _call(self, command: Perform) -> None:
+        assert self.state.turn is not None
+        call = self.state.turn.calls[command.call]
+        if call.target not in self.setup.fixed.policy.models and call.route is not None:
+            self.results.put_nowait(Outcome(call.id, call.step, call.target, cancelled=NOT_SENT))
+            return
+        work = job(self.state, self.setup.fixed.agents, call)
+        try:
+            self.results.put_nowait(await perform(self.setup.ports, self.setup.fixed.policy, work))
+        except asyncio.CancelledError:
+            self.results.put_nowait(Outcome(call.id, call.step, call.target, cancelled="no longer wanted"))
+            raise
+
+    async def _approved(self, command: Approve) -> Reply:
+        assert self.setup.approve is not None and self.state.turn is not None
+        ask = self.state.turn.asks[command.ask]
+        item = self.state.turn.items[self.state.turn.steps[ask.step].spec.item]
+        allow = await self.setup.approve(ask.id, self.state.turn.steps[ask.step].spec.does, item)
+        return Reply(f"{self.session}.{ask.id}", self.state.principal, ask.id, allow)
+
+    def _has_work(self) -> bool:
+        """Whether time alone can still change something: a turn that runs and is not parked."""
+        turn = self.state.turn
+        return bool(self.state.waiting) or (turn is not None and not turn.parked_at)
+
+    async def _wait(self) -> list[Result | CallInterrupted]:
+        """Wait for an outcome, a new event of somebody else, or the next instant that matters; what arrived."""
+        until = wakes(self.state)
+        limit = WAIT_MS if until is None else max(0, min(WAIT_MS, until - self.setup.ports.clock()))
+        result = asyncio.ensure_future(self.results.get())
+        news = asyncio.ensure_future(self.setup.ports.log.wait(self.session, self.state.seq, limit))
+        try:
+            await asyncio.wait({result, news}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+            if not result.done():
+                result.cancel()
+            await asyncio.gather(news, result, return_exceptions=True)
+        arrived: list[Result | CallInterrupted] = []
+        if result.done() and not result.cancelled():
+            arrived.append(result.result())
+        while not self.results.empty():
+            arrived.append(self.results.get_nowait())
+        fold(await self.setup.ports.log.read(self.session, self.state.seq), self.state)
+        return arrived
+
+    async def _give_up(self) -> None:
+        tasks = list(self.running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def row_of(state: State) -> SessionRow:
+    """The session's row as its state says."""
+    turn = state.turn
+    running = "parked" if turn is not None and turn.parked_at else "running" if turn is not None or state.waiting else "idle"
+    spent = state.spent.microusd + (turn.spent.microusd if turn is not None else 0)
+    return SessionRow(
+        session=state.session,
+        tenant=state.tenant,
+        principal=state.principal,
+        agent=state.agent,
+        state=running,
+        outcome=state.closed[-1].outcome if state.closed else "",
+        turns=state.turns,
+        cost_microusd=spent,
+        wakes_at=wakes(state),
+    )
+
+
+async def _remember(setup: Setup, state: State, closed: Closed) -> None:
+    assert closed.answer is not None
+    bodies = await setup.ports.log.bodies(state.tenant, [closed.answer.hash])
+    body = decode_body(bodies[closed.answer.hash]) if closed.answer.hash in bodies else None
+    if isinstance(body, Answer) and body.sentences:
+        await setup.ports.search.remember(
+            Memory(
+                id=f"{state.session}.{closed.turn}",
+                tenant=state.tenant,
+                principal=state.principal,
+                folders=state.folders,
+                text=body.text,
+                sources=closed.answer.label.sources,
+            )
+        )

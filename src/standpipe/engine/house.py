@@ -1,0 +1,286 @@
+"""The open house: asks questions, resumes and cancels turns, lists sessions. Everything it does goes through the log."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import msgspec
+
+from standpipe.core.admit import Ask, Cancel, Refusal, Reply, Wish, admit
+from standpipe.core.amounts import Amounts
+from standpipe.core.apply import apply, fold
+from standpipe.core.events import Event, Frame, TurnEnded, TurnParked
+from standpipe.core.explain import Summary, summarise
+from standpipe.core.items import Answer, Citation, Conflict, Gap
+from standpipe.core.state import State
+from standpipe.core.world import Access, World
+from standpipe.engine.drive import Setup, row_of
+from standpipe.engine.follow import follow
+from standpipe.engine.schedule import Drives
+from standpipe.engine.show import hidden
+from standpipe.errors import NotFound, Refused, UsageError
+from standpipe.ports import Append, Appended, SessionRow
+
+NO_SESSION = "There is no such session. `standpipe sessions` lists those that exist."
+
+
+class Synced(msgspec.Struct, frozen=True):
+    """What indexing a folder came to: its id, how many documents it has, changed, removed, and skipped by reason."""
+
+    folder: str
+    documents: int
+    changed: int
+    removed: int
+    skipped: dict[str, int]
+
+
+class AskOptions(TypedDict, total=False):
+    """How to ask: `docs` are folders to search, `agent` a name, `request` an id that makes a repeated call one."""
+
+    docs: Sequence[str | Path]
+    agent: str
+    budget_usd: float | None
+    deadline_s: float | None
+    request: str
+
+
+class Turn:
+    """One turn, running or over. Iterate to see its events as they become durable; after that, its answer is here."""
+
+    def __init__(self, setup: Setup, drives: Drives, session: str, turn: str, after: int, began: int) -> None:
+        self._setup, self._drives, self._after, self._began = setup, drives, after, began
+        self._frames: list[Frame] = []
+        self._summary = Summary(turn)
+        self._answer: Answer | None = None
+        self.session = session
+        self.id = turn
+        self.principal = ""
+        self.tenant = ""
+        self.parked = False
+        self.withheld = False
+        self.elapsed_ms = 0
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self._events()
+
+    async def _events(self) -> AsyncIterator[Event]:
+        """The turn's events in order; ends when the turn ends or is parked. Raises StoreError if its drive failed."""
+        log = self._setup.ports.log
+        self._drives.start(self.session)
+        async for frame, event in follow(log, self.session, self._after):
+            self._after = event.seq
+            if not self._frames or self._frames[-1].first_seq != frame.first_seq:
+                self._frames.append(frame)
+            yield event
+            if isinstance(event.fact, TurnEnded) and event.fact.turn == self.id:
+                break
+            if isinstance(event.fact, TurnParked) and event.fact.turn == self.id and event.seq == frame.last_seq:
+                self.parked = True
+                break
+        await self._conclude()
+
+    async def wait(self) -> Turn:
+        """Follow the turn to its end (or until it is parked), without looking at its events."""
+        async for _ in self:
+            pass
+        return self
+
+    async def _conclude(self) -> None:
+        """The answer, if the principal may still see everything it derives from: the last check before it is handed over."""
+        self._summary = summarise(self._frames, self.id)
+        self.elapsed_ms = max(0, self._setup.ports.clock() - self._began)
+        item = self._summary.answer
+        if item is not None and self._summary.body is not None:
+            closed = await hidden(self._setup.ports.access, self.tenant, self.principal, [item.label])
+            self.withheld = bool(closed)
+            self._answer = None if closed else self._summary.body
+
+    @property
+    def outcome(self) -> str:
+        """completed, partial, failed, cancelled; parked while it waits for a person; empty while it runs."""
+        return "parked" if self.parked and not self._summary.outcome else self._summary.outcome
+
+    @property
+    def reason(self) -> str:
+        """Why it ended as it did."""
+        return "the sources may no longer be read" if self.withheld else self._summary.reason
+
+    @property
+    def summary(self) -> Summary:
+        """Counts and costs."""
+        return self._summary
+
+    @property
+    def answer(self) -> Answer:
+        """The checked answer; empty where there is none."""
+        return self._answer or Answer()
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """What the answer cites, in the order of first use."""
+        return self.answer.citations
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What was asked and could not be answered."""
+        return self.answer.gaps
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """What sources disagree on."""
+        return self.answer.conflicts
+
+    @property
+    def cost_microusd(self) -> int:
+        """What the turn cost, in millionths of a US dollar."""
+        return self._summary.cost_microusd
+
+
+class House:
+    """An open store with the agents, models and tools to drive its sessions."""
+
+    def __init__(
+        self, setup: Setup, sync: Callable[[str, Path], Awaitable[Synced]], close: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.setup = setup
+        self.ports = setup.ports
+        self._drives = Drives(setup)
+        self._sync = sync
+        self._close = close
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        principal: str = "user:local",
+        tenant: str = "local",
+        session: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Turn:
+        """Ask a question: in a new session, or in an existing one of the same principal.
+
+        Raises UsageError for input that cannot be used, NotFound for a session that does not exist or is another
+        principal's, Refused where the rules say no.
+        """
+        began = self.ports.clock()
+        budget_usd, deadline_s = (
+            _positive("budget", options.get("budget_usd")),
+            _positive("deadline", options.get("deadline_s")),
+        )
+        if session is not None and await self._owned(session, tenant, principal) is None:
+            raise NotFound(NO_SESSION)
+        agent = options.get("agent") or next(iter(self.setup.fixed.agents))
+        if agent not in self.setup.fixed.agents:
+            raise NotFound(f"There is no agent named {agent}; there are: {', '.join(self.setup.fixed.agents)}.")
+        folders = [(await self.sync(path, tenant)).folder for path in options.get("docs", ())]
+        wish = Ask(
+            request=options.get("request") or secrets.token_hex(8),
+            session=session or secrets.token_hex(16),
+            tenant=tenant,
+            principal=principal,
+            agent=agent,
+            text=question,
+            folders=tuple(folders),
+            limits=Amounts(microusd=round(budget_usd * 1_000_000)) if budget_usd else None,
+            deadline_ms=round(deadline_s * 1000) if deadline_s else None,
+        )
+        state, before = await self._admit(wish.session, tenant, wish)
+        turn_name = state.turn.id if state.turn is not None and not state.waiting else f"t{state.turns}"
+        return self._turn(state, turn_name, before, began)
+
+    async def sync(self, docs: str | Path, tenant: str = "local") -> Synced:
+        """Index what changed in a folder since it was last looked at. Raises UsageError for one that cannot be used."""
+        return await self._sync(tenant, Path(docs))
+
+    async def resume(self, session: str) -> Turn | None:
+        """Go on with the unfinished turn of a session; None if it has none. Raises NotFound."""
+        frames = await self.ports.log.read(session)
+        if not frames:
+            raise NotFound(NO_SESSION)
+        state = fold(frames)
+        if state.turn is None and not state.waiting:
+            self._drives.start(session)
+            await self._drives.settled(session)
+            return None
+        turn = state.turn.id if state.turn is not None else state.waiting[0].turn
+        began = state.turn.requested if state.turn is not None else state.waiting_seq[0]
+        return self._turn(state, turn, began - 1, self.ports.clock())
+
+    async def unfinished(self) -> list[SessionRow]:
+        """Sessions with a turn that is not over, parked ones included."""
+        return [row for row in await self.ports.log.rows() if row.state != "idle"]
+
+    async def cancel(self, session: str, turn: str, principal: str, cause: str = "user") -> None:
+        """Ask for a turn to end. Raises NotFound if no such turn is running for this principal."""
+        row = await self.ports.log.row(session)
+        if row is None:
+            raise NotFound(NO_SESSION)
+        await self._admit(session, row.tenant, Cancel(secrets.token_hex(8), principal, turn, cause))
+        self._drives.start(session)
+
+    async def approve(self, session: str, ask: str, principal: str, *, allow: bool) -> None:
+        """Answer an approval. Raises NotFound if there is none such open for this principal."""
+        row = await self.ports.log.row(session)
+        if row is None:
+            raise NotFound(NO_SESSION)
+        await self._admit(session, row.tenant, Reply(secrets.token_hex(8), principal, ask, allow))
+        self._drives.start(session)
+
+    async def close(self) -> None:
+        """Let go of all sessions and close the store; unfinished turns go on when somebody resumes them."""
+        await self._drives.close()
+        await self._close()
+
+    def _turn(self, state: State, turn: str, after: int, began: int) -> Turn:
+        handle = Turn(self.setup, self._drives, state.session, turn, after, began)
+        handle.principal, handle.tenant = state.principal, state.tenant
+        self._drives.start(state.session)
+        return handle
+
+    async def _owned(self, session: str, tenant: str, principal: str) -> SessionRow | None:
+        row = await self.ports.log.row(session)
+        return row if row is not None and (row.tenant, row.principal) == (tenant, principal) else None
+
+    async def _admit(self, session: str, tenant: str, wish: Wish) -> tuple[State, int]:
+        """Append what the wish becomes; the state after it and the seq before it. Raises UsageError or Refused."""
+        log = self.ports.log
+        while True:
+            state = fold(await log.read(session))
+            before = state.seq
+            now = self.ports.clock()
+            seen = wish.request not in state.requests and await log.seen(session, wish.request)
+            world = World(self.setup.fixed.policy, self.setup.fixed.agents, Access(0, 0), seen=seen)
+            events = admit(state, wish, world, now)
+            if isinstance(events, Refusal):
+                raise _error(events)
+            if not events:
+                return state, before
+            for event in events:
+                apply(state, event)
+            append = Append(
+                session=session,
+                tenant=tenant,
+                at=now,
+                by=self.setup.by,
+                rules=self.setup.rules,
+                expect_seq=before,
+                events=tuple(events),
+                requests=(wish.request,),
+                row=row_of(state),
+            )
+            if isinstance(await log.append(append), Appended):
+                return state, before
+
+
+def _positive(name: str, value: float | None) -> float | None:
+    if value is not None and not value > 0:
+        raise UsageError(f"The {name} is {value:g}: give one above zero, or leave it out for the default.")
+    return value
+
+
+def _error(refusal: Refusal) -> Exception:
+    kinds = {"empty": UsageError, "too long": UsageError, "not found": NotFound}
+    return kinds.get(refusal.code, Refused)(refusal.text)

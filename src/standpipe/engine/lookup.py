@@ -1,0 +1,84 @@
+"""Answers what the rules ask: reads permissions, balances and requests in one go and makes the world of one decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from standpipe.core.events import WorldRecord
+from standpipe.core.ids import digest, digest_bytes
+from standpipe.core.items import Source
+from standpipe.core.tools import AgentSpec
+from standpipe.core.world import Access, CallQuestion, Policy, Questions, World
+from standpipe.ports import AccessStore, Log, Rights, Search
+
+DOCUMENT = "document:"
+
+
+class Static(msgspec.Struct, frozen=True):
+    """The parts of the world that do not change while a process runs, encoded once."""
+
+    policy: Policy
+    agents: dict[str, AgentSpec]
+    parts: dict[str, bytes]
+    names: dict[str, str]
+
+
+def static(policy: Policy, agents: Mapping[str, AgentSpec]) -> Static:
+    """The static parts of the world with their digests."""
+    encoded = {
+        "policy": msgspec.json.encode(policy, order="deterministic"),
+        "agents": msgspec.json.encode(dict(agents), order="deterministic"),
+    }
+    names = {name: digest_bytes(data) for name, data in encoded.items()}
+    return Static(policy, dict(agents), {names[name]: data for name, data in encoded.items()}, names)
+
+
+async def look_up(log: Log, search: Search, access: AccessStore, fixed: Static, asked: Questions) -> World:
+    """The world that answers these questions. Permissions are of one revision: if one changed meanwhile, it reads again."""
+    while True:
+        heads = access.heads(asked.tenant)
+        rights = {folder: await access.rights(asked.tenant, folder, asked.principal) for folder in _namespaces(asked)}
+        denied = tuple(source for source in asked.sources if not _readable(rights, source))
+        allowed, refused = [], []
+        for call in asked.calls:
+            verdict = allowed if await _permitted(search, rights, asked, call) else refused
+            verdict.append(digest(call))
+        if access.heads(asked.tenant) == heads:
+            break
+    return World(
+        policy=fixed.policy,
+        agents=fixed.agents,
+        access=Access(heads.revision, heads.revoked, denied, tuple(allowed), tuple(refused)),
+        balances=await log.balances(asked.accounts) if asked.accounts else {},
+    )
+
+
+def _namespaces(asked: Questions) -> list[str]:
+    return list(dict.fromkeys(["", *asked.folders, *(source.folder for source in asked.sources)]))
+
+
+def _readable(rights: Mapping[str, Rights], source: Source) -> bool:
+    return rights[source.folder].allows(DOCUMENT + source.path)
+
+
+async def _permitted(search: Search, rights: Mapping[str, Rights], asked: Questions, call: CallQuestion) -> bool:
+    for resource in call.resources:
+        if not resource.startswith(DOCUMENT):
+            if not rights[""].allows(resource):
+                return False
+            continue
+        path = resource.removeprefix(DOCUMENT)
+        visible = [f for f in asked.folders if rights[f].allows(resource)]
+        if not any([await search.document(asked.tenant, folder, path) is not None for folder in visible]):
+            return False
+    return True
+
+
+def recorded(world: World, fixed: Static) -> tuple[WorldRecord, dict[str, bytes]]:
+    """What a frame keeps of its world, and the parts it names."""
+    data = msgspec.json.encode(world.access, order="deterministic")
+    name = digest_bytes(data)
+    balances = {account: (row.held, row.spent) for account, row in world.balances.items()}
+    return WorldRecord({**fixed.names, "access": name}, balances), {**fixed.parts, name: data}

@@ -1,0 +1,229 @@
+"""Does what a granted call asks for: model or tool, watched and cancellable, its outcome checked; returns facts-to-be.
+
+The last look at the relations and the hand-over to the driver have no await between them: a revocation that came after the
+grant sends the call back to the rules instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from standpipe.core import check, permit, plan, reply
+from standpipe.core.budget import NOT_SENT
+from standpipe.core.control import CONTROL
+from standpipe.core.details import Fault, Usage, Verdict
+from standpipe.core.events import CallCancelled, CallCompleted, CallFailed, Cause, Fact
+from standpipe.core.ids import item_id
+from standpipe.core.items import Data, Draft, Item, Label, ToolCall, decode_body, encode_body, join, place
+from standpipe.core.state import Call, State, Turn
+from standpipe.core.tools import AgentSpec, ToolSpec
+from standpipe.core.world import ModelSpec, Policy
+from standpipe.errors import StandpipeError
+from standpipe.ports import AccessStore, Failed, Log, Models, Prompt, Search, ToolRequest, Tools
+from standpipe.ports import Reply as Came
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """The drivers that calls go to: models by provider, tools by tool name, and what the checks read."""
+
+    log: Log
+    search: Search
+    access: AccessStore
+    models: Mapping[str, Models]
+    tools: Mapping[str, Tools]
+    controls: Sequence[ToolSpec]
+    clock: Callable[[], int]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a call, before it has a place in the log."""
+
+    call: str
+    step: str
+    origin: str
+    drafts: tuple[Draft, ...] = ()
+    usage: Usage | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    fault: Fault | None = None
+    cancelled: str = ""
+    unknown: bool = False
+    first_content_ms: int = 0
+    elapsed_ms: int = 0
+    sources: tuple[Cause, ...] = ()
+
+    def fact(self, seq: int) -> Fact:
+        """The fact at place `seq`."""
+        items = tuple(place(d, item_id(seq, n), self.origin, self.step) for n, d in enumerate(self.drafts))
+        if self.cancelled:
+            return CallCancelled(self.call, self.cancelled, self.unknown)
+        if self.fault is not None:
+            return CallFailed(self.call, self.fault, items, self.usage, self.elapsed_ms, self.unknown)
+        return CallCompleted(self.call, items, self.usage, self.verdicts, self.first_content_ms, self.elapsed_ms, self.sources)
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Everything a call needs of the state, taken before the first await: the live state is not touched again."""
+
+    call: Call
+    tenant: str
+    principal: str
+    folders: tuple[str, ...]
+    agent: AgentSpec
+    move: ToolCall | None
+    move_item: Item | None
+    shown: tuple[Item, ...]
+
+
+def job(state: State, agents: Mapping[str, AgentSpec], call: Call) -> Job:
+    """What must be known of the state to perform a call of its open turn."""
+    turn = state.turn
+    assert turn is not None
+    step = turn.steps[call.step].spec
+    return Job(
+        call=call,
+        tenant=state.tenant,
+        principal=state.principal,
+        folders=turn.folders,
+        agent=agents[state.agent],
+        move=plan.move_of(turn, step) if step.kind == "tool" else None,
+        move_item=turn.items.get(step.item),
+        shown=_shown(state, turn) if call.route is not None else (),
+    )
+
+
+def _shown(state: State, turn: Turn) -> tuple[Item, ...]:
+    closed = {item.id: item for c in state.closed for item in (c.question, c.answer) if item is not None}
+    items = [turn.items.get(id) or closed[id] for id in turn.shown]
+    return tuple(sorted(items, key=lambda item: tuple(map(int, item.id.split(".")))))
+
+
+async def perform(ports: Ports, policy: Policy, job: Job) -> Outcome:
+    """One call, to its end or its deadline. A driver that raises has a bug: the call fails, nothing else."""
+    began = ports.clock()
+    unknown = job.call.route is None and _effect(job) != "read"
+    try:
+        async with asyncio.timeout(max(job.call.deadline_at - began, 0) / 1000):
+            if job.call.route is not None:
+                done = await _model(ports, policy.models[job.call.target], job)
+            else:
+                done = await _tool(ports, job)
+    except TimeoutError:
+        done = _failed(job, Failed(Fault("timeout", "It did not answer in time."), unknown=unknown))
+    except StandpipeError:
+        raise
+    except Exception as error:
+        done = _failed(job, Failed(Fault("bug", f"It broke off with {type(error).__name__}."), unknown=unknown))
+    return msgspec.structs.replace(done, elapsed_ms=max(0, ports.clock() - began))
+
+
+def _effect(job: Job) -> str:
+    tool = permit.tool_of(job.agent, job.call.target)
+    return tool.effect if tool is not None else "read"
+
+
+def _failed(job: Job, failed: Failed) -> Outcome:
+    return Outcome(job.call.id, job.call.step, job.call.target, fault=failed.fault, usage=failed.usage, unknown=failed.unknown)
+
+
+def _revoked(ports: Ports, job: Job) -> bool:
+    return ports.access.heads(job.tenant).revoked > job.call.permit.revision
+
+
+async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
+    call = job.call
+    manifest = call.manifest
+    assert manifest is not None
+    driver = ports.models.get(model.provider)
+    if driver is None:
+        return _failed(job, Failed(Fault("unavailable", f"No driver for provider {model.provider}.")))
+    items = await _with_bodies(ports.log, job)
+    tools = [t for t in ports.controls if t.name == "answer"] if manifest.final else [*ports.controls, *job.agent.tools]
+    prompt = Prompt(job.agent.instructions, items, tuple(tools), manifest.output_tokens_max)
+    if _revoked(ports, job):
+        return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
+    came = await driver.call(model, prompt)
+    if isinstance(came, Failed):
+        return _failed(job, came)
+    moves = reply.as_moves(came.drafts)
+    if not any(isinstance(d.body, ToolCall) for d in moves):
+        return _failed(job, Failed(Fault("empty", "The reply held neither a call nor text."), came.usage))
+    label = join([item.label for item in items])
+    drafts = tuple(Draft(d.body, label) for d in moves)
+    return Outcome(
+        call.id,
+        call.step,
+        call.target,
+        drafts=drafts,
+        usage=came.usage,
+        verdicts=await _judged(ports.search, job, items, drafts),
+        first_content_ms=came.first_content_ms,
+    )
+
+
+async def _with_bodies(log: Log, job: Job) -> tuple[Item, ...]:
+    missing = [item.hash for item in job.shown if item.body is None]
+    bodies = await log.bodies(job.tenant, missing) if missing else {}
+    whole = [
+        msgspec.structs.replace(i, body=decode_body(bodies[i.hash])) if i.body is None and i.hash in bodies else i
+        for i in job.shown
+    ]
+    return tuple(item for item in whole if item.body is not None)
+
+
+async def _judged(search: Search, job: Job, items: Sequence[Item], drafts: Sequence[Draft]) -> tuple[Verdict, ...]:
+    """The verdicts on the first answer among the moves; a reply without one is judged by its shape alone."""
+    move = next((d.body for d in drafts if isinstance(d.body, ToolCall) and d.body.name == "answer"), None)
+    answer = reply.answer_of(move) if move is not None else None
+    if answer is None:
+        known = sum(isinstance(d.body, ToolCall) and d.body.name in CONTROL for d in drafts)
+        return (Verdict("shape", "reply", "pass", seen=f"{len(drafts)} moves, {known} of control"),)
+    evidence: dict[str, list[check.Evidence]] = {}
+    for name, sources in check.known_sources(items).items():
+        for source in sources:
+            document = await search.document(job.tenant, source.folder, source.path, source.version)
+            if document is not None:
+                evidence.setdefault(name, []).append(check.Evidence(source, document.text))
+    return check.judge_answer(answer, evidence, job.agent.answer, must_cite=bool(job.folders))
+
+
+async def _tool(ports: Ports, job: Job) -> Outcome:
+    call, move = job.call, job.move
+    driver = ports.tools.get(call.target)
+    if move is None or driver is None:
+        return _failed(job, Failed(Fault("not_found", "Nothing by that name was found.")))
+    request = ToolRequest(
+        tool=call.target,
+        arguments=move.arguments,
+        key=call.key,
+        tenant=job.tenant,
+        principal=job.principal,
+        folders=job.folders,
+        agent=job.agent,
+    )
+    if _revoked(ports, job):
+        return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
+    came = await driver.call(request)
+    if isinstance(came, Failed):
+        return _failed(job, came)
+    return _tool_outcome(job, came)
+
+
+def _tool_outcome(job: Job, came: Came) -> Outcome:
+    call = job.call
+    verdict = check.judge_result(came.drafts, sum(len(encode_body(d.body)) for d in came.drafts))
+    if verdict.status != "pass":
+        return _failed(job, Failed(Fault("too large", "The result is too large to be used.")))
+    answers = job.move_item.id if job.move_item is not None and job.move_item.origin != "runtime" else ""
+    drafts = tuple(msgspec.structs.replace(d, answers=answers, label=_tool_label(job, d)) for d in came.drafts)
+    return Outcome(call.id, call.step, f"tool:{call.target}", drafts=drafts, verdicts=(verdict,), sources=came.sources)
+
+
+def _tool_label(job: Job, draft: Draft) -> Label:
+    """What a tool returns derives from its arguments; documents carry their own label, whatever was asked for them."""
+    if not isinstance(draft.body, Data) or job.move_item is None:
+        return draft.label
+    joined = join([draft.label, job.move_item.label], "tool")
+    return msgspec.structs.replace(joined, resources=tuple(sorted({*joined.resources, *job.call.permit.resources})))

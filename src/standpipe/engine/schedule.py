@@ -1,0 +1,47 @@
+"""Which sessions this process drives: at most one drive a session, started again if something came in as it ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+from standpipe.engine.drive import Setup
+from standpipe.engine.lease import drive_leased
+
+
+class Drives:
+    """The drives of this process. `start` is cheap and may be called as often as one likes."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+
+    def start(self, session: str) -> None:
+        """See to it that the session is driven to where nothing is left to do, whatever has been appended until now."""
+        if session in self._tasks:
+            self._again.add(session)
+        else:
+            self._tasks[session] = asyncio.ensure_future(self._run(session))
+
+    async def settled(self, session: str) -> None:
+        """Wait until this process does not drive the session. Raises what its drive raised (StoreError, or a bug)."""
+        while (task := self._tasks.get(session)) is not None:
+            await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Let go of all sessions; their logs say where to go on."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, session: str) -> None:
+        try:
+            while True:
+                self._again.discard(session)
+                await drive_leased(self._setup, session)
+                if session not in self._again:
+                    return
+        finally:
+            self._tasks.pop(session, None)
+            self._again.discard(session)

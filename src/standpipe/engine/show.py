@@ -1,0 +1,49 @@
+"""What a principal may be shown of a log now: items whose sources it may read at this moment, the rest without their bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from standpipe.core.events import Event, Frame
+from standpipe.core.items import Item, Label, Source
+from standpipe.engine.lookup import DOCUMENT
+from standpipe.ports import AccessStore
+
+
+async def hidden(access: AccessStore, tenant: str, principal: str, labels: Iterable[Label]) -> frozenset[Source]:
+    """The sources among these labels that the principal may not read, at one revision that is still current on return."""
+    sources = {source for label in labels for source in label.sources}
+    while True:
+        heads = access.heads(tenant)
+        rights = {folder: await access.rights(tenant, folder, principal) for folder in {s.folder for s in sources}}
+        closed = frozenset(s for s in sources if not rights[s.folder].allows(DOCUMENT + s.path))
+        if access.heads(tenant) == heads:
+            return closed
+
+
+def without(frame: Frame, closed: frozenset[Source]) -> Frame:
+    """The frame as somebody sees it who may not read these sources: bodies and sources of what derives from them are gone."""
+    return msgspec.structs.replace(frame, events=tuple(_event(event, closed) for event in frame.events))
+
+
+def _event(event: Event, closed: frozenset[Source]) -> Event:
+    fact = event.fact
+    items = getattr(fact, "items", ())
+    if any(_derives(item, closed) for item in items):
+        kept = tuple(_bare(item) if _derives(item, closed) else item for item in items)
+        fact = msgspec.structs.replace(fact, items=kept)
+    for name in ("sources", "withdrawn"):
+        named = getattr(fact, name, ())
+        if any(isinstance(s, Source) and s in closed for s in named):
+            fact = msgspec.structs.replace(fact, **{name: tuple(s for s in named if s not in closed)})
+    return event if fact is event.fact else msgspec.structs.replace(event, fact=fact)
+
+
+def _derives(item: Item, closed: frozenset[Source]) -> bool:
+    return any(source in closed for source in item.label.sources)
+
+
+def _bare(item: Item) -> Item:
+    return msgspec.structs.replace(item, body=None, hash="", bytes=0, label=Label(integrity=item.label.integrity))
