@@ -58,7 +58,7 @@ def store_error(path: Path, error: BaseException) -> BaseException:
     return mapped
 
 
-def _patience() -> Callable[[int], bool]:
+def patience() -> Callable[[int], bool]:
     """A busy handler that looks again every few ms; SQLite's own sleeps up to 100 ms, which is a fleet's p99."""
     since = 0.0
 
@@ -75,7 +75,7 @@ def _patience() -> Callable[[int], bool]:
 
 def connect(path: Path) -> apsw.Connection:
     con = apsw.Connection(str(path))
-    con.set_busy_handler(_patience())
+    con.set_busy_handler(patience())
     con.execute("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
     return con
 

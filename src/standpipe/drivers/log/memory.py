@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from standpipe.core.amounts import Balance
 from standpipe.core.events import Event, Frame
-from standpipe.core.frames import decode_frame, digest_commit, fill, link
+from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, link
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
 from standpipe.drivers.log.judge import Found, Lease, moved, prepare, refusal, revocations, taken
@@ -101,11 +102,11 @@ class MemoryLog:
         log = self._sessions.get(session)
         if log is None:
             return []
-        stored = [self._frames[place] for place in log.frames]
-        frames = [decode_frame(frame.data) for frame in stored if frame.last_seq > after]
+        first = bisect_right(log.frames, after, key=lambda place: self._frames[place].last_seq)
+        frames = [decode_frame(self._frames[place].data) for place in log.frames[first:]]
         if not bodies:
             return frames
-        kept = {hash: body for (tenant, hash), body in self._bodies.items() if tenant == log.tenant}
+        kept = await self.bodies(log.tenant, sorted(hashes_of(frames)))
         return [fill(frame, kept) for frame in frames]
 
     async def parts(self, digests: Sequence[str]) -> dict[str, bytes]:

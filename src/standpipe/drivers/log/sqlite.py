@@ -11,7 +11,7 @@ import msgspec
 
 from standpipe.core.amounts import Balance
 from standpipe.core.events import Event, Frame
-from standpipe.core.frames import decode_frame, digest_commit, fill, items_of, link
+from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, link
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log import tables
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
@@ -153,24 +153,27 @@ class SqliteLog:
     def _append(
         self, con: apsw.Connection, append: Append, data: bytes, bodies: dict[str, bytes]
     ) -> Appended | Stale | Fenced | Short:
-        log = _one(con, tables.SESSION, append.session)
-        found = _found(con, append, log[1] if log else 0)
+        id, found_seq, prev, fence, revoked = _one(con, tables.SESSION, append.session, append.tenant)
+        found = Found(
+            seq=found_seq,
+            fence=fence,
+            revoked=revoked,
+            repeated=any(_one(con, tables.REQUEST, append.session, request) for request in append.requests),
+            balances={account: _balance(con, account) for account in {move.account for move in append.moves}},
+        )
         refused = refusal(append, found)
         if refused is not None:
             return refused
-        if log is None:
+        if id is None:
             con.execute(tables.ADD_SESSION, (append.session, append.tenant))
-            log = (con.last_insert_rowid(), 0, "")
-        id, _, prev = log
+            id = con.last_insert_rowid()
         stored = link(data, prev)
         head = digest_bytes(stored)
         seq = append.events[-1].seq
         con.execute(tables.ADD_FRAME, (id, append.expect_seq + 1, seq, head, stored))
         con.execute(tables.SET_HEAD, (seq, head, con.last_insert_rowid(), append.row and _text(append.row), id))
-        if bodies:
-            con.executemany(tables.ADD_BODY, [(append.tenant, hash, body) for hash, body in bodies.items()])
-        if append.parts:
-            con.executemany(tables.ADD_PART, append.parts.items())
+        _add(con, tables.ADD_BODIES, [(append.tenant, hash, body) for hash, body in bodies.items()])
+        _add(con, tables.ADD_PARTS, list(append.parts.items()))
         for request in append.requests:
             con.execute(tables.ADD_REQUEST, (append.session, request))
         for account, row in moved(append.moves, found.balances).items():
@@ -185,16 +188,12 @@ class SqliteLog:
             projection(con, append.tenant, append.events)
 
 
-def _found(con: apsw.Connection, append: Append, seq: int) -> Found:
-    fence = _one(con, tables.FENCE, append.session) if append.fence is not None else None
-    revoked = _one(con, tables.REVOKED, append.tenant) if append.access_revision is not None else None
-    return Found(
-        seq=seq,
-        fence=fence[0] if fence else 0,
-        revoked=revoked[0] if revoked else 0,
-        repeated=any(_one(con, tables.REQUEST, append.session, request) for request in append.requests),
-        balances={move.account: _balance(con, move.account) for move in append.moves},
-    )
+def _add(con: apsw.Connection, insert: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows with one statement: around each one the interpreter's lock changes hands, which costs more than the row."""
+    for first in range(0, len(rows), 100):
+        some = rows[first : first + 100]
+        places = f"({', '.join('?' * len(some[0]))})"
+        con.execute(insert + ", ".join([places] * len(some)), [value for row in some for value in row])
 
 
 def _seal(con: apsw.Connection) -> None:
@@ -211,9 +210,8 @@ def _frames(con: apsw.Connection, session: str, after: int, bodies: bool) -> lis
     frames = [decode_frame(data) for (data,) in stored]
     if not bodies:
         return frames
-    hashes = {item.hash for frame in frames for event in frame.events for item in items_of(event)}
     (tenant,) = _one(con, tables.TENANT, session) or ("",)
-    loaded = _bodies(con, tenant, hashes)
+    loaded = _bodies(con, tenant, hashes_of(frames))
     return [fill(frame, loaded) for frame in frames]
 
 

@@ -34,13 +34,15 @@ SCHEMA = Schema(
     ),
 )
 
-SESSION = "SELECT id, seq, head FROM sessions WHERE session = ?"
+SESSION = (  # all that an append of this session and tenant depends on, in one statement
+    "SELECT s.id, coalesce(s.seq, 0), coalesce(s.head, ''), coalesce(l.fence, 0), coalesce(r.seq, 0)"
+    " FROM (SELECT ? AS session, ? AS tenant) q LEFT JOIN sessions s ON s.session = q.session"
+    " LEFT JOIN leases l ON l.session = q.session AND l.owner IS NOT NULL LEFT JOIN revoked r ON r.tenant = q.tenant"
+)
 HEAD = "SELECT seq, head FROM sessions WHERE session = ?"
 ROW = "SELECT row FROM sessions WHERE session = ?"
 ROWS = "SELECT row FROM sessions WHERE row IS NOT NULL ORDER BY frame DESC"
-FENCE = "SELECT fence FROM leases WHERE session = ? AND owner IS NOT NULL"
 LEASE = "SELECT fence, until, owner FROM leases WHERE session = ?"
-REVOKED = "SELECT seq FROM revoked WHERE tenant = ?"
 REQUEST = "SELECT 1 FROM requests WHERE session = ? AND request = ?"
 BALANCE = "SELECT held, spent FROM accounts WHERE account = ?"
 FRAMES = (
@@ -57,8 +59,8 @@ LAST_COMMIT = "SELECT number, frame, digest FROM commits ORDER BY number DESC LI
 
 ADD_SESSION = "INSERT INTO sessions (session, tenant, seq, head, frame) VALUES (?, ?, 0, '', 0)"
 ADD_FRAME = "INSERT INTO frames (session, first_seq, last_seq, digest, frame) VALUES (?, ?, ?, ?, ?)"
-ADD_BODY = "INSERT OR IGNORE INTO bodies (tenant, hash, body) VALUES (?, ?, ?)"
-ADD_PART = "INSERT OR IGNORE INTO parts (digest, part) VALUES (?, ?)"
+ADD_BODIES = "INSERT OR IGNORE INTO bodies (tenant, hash, body) VALUES "
+ADD_PARTS = "INSERT OR IGNORE INTO parts (digest, part) VALUES "
 ADD_REQUEST = "INSERT INTO requests VALUES (?, ?)"
 ADD_COMMIT = "INSERT INTO commits VALUES (?, ?, ?)"
 SET_HEAD = "UPDATE sessions SET seq = ?, head = ?, frame = ?, row = coalesce(?, row) WHERE id = ?"
