@@ -245,11 +245,15 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """An attempt that gave nothing; `unknown` if it may have acted all the same."""
+    """An attempt that gave nothing; `unknown` if it may have acted all the same.
+
+    `told` is for the model and may hold content: it is labelled like a result. `fault` stands in the log as it is.
+    """
 
     fault: Fault
     usage: Usage | None = None
     unknown: bool = False
+    told: str = ""
 
 
 class Models(Protocol):

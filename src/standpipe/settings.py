@@ -80,19 +80,20 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budgets: _Budgets = _Budgets()
 
 
-def load(policy: str | Path | dict[str, Any] | None) -> Settings:
+def load(policy: str | Path | dict[str, Any] | None, given: tuple[str, ...] = ()) -> Settings:
     """The settings from a policy file, a dict of the same shape, or the defaults.
 
-    None reads `standpipe.toml` in the working folder if it is there. Raises UsageError.
+    `given` are names of models that the caller brings along: routes may name them, and without routes they are the default
+    route. None reads `standpipe.toml` in the working folder if it is there. Raises UsageError.
     """
     if policy is None:
         path = Path(POLICY_FILE)
-        return load(path) if path.exists() else Settings()
+        return load(path if path.exists() else {}, given)
     if isinstance(policy, dict):
-        return _settings(policy, "the policy", "")
+        return _settings(policy, "the policy", "", given)
     try:
         text = Path(policy).read_text(encoding="utf-8")
-        return _settings(tomllib.loads(text), str(policy), text)
+        return _settings(tomllib.loads(text), str(policy), text, given)
     except FileNotFoundError:
         raise UsageError(f"There is no policy file {policy}: name one that exists, or leave --policy out.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -103,10 +104,10 @@ def load(policy: str | Path | dict[str, Any] | None) -> Settings:
         raise UsageError(f"{policy}: this is not TOML: {error}.") from None
 
 
-def _settings(data: dict[str, Any], name: str, text: str) -> Settings:
+def _settings(data: dict[str, Any], name: str, text: str, given: tuple[str, ...]) -> Settings:
     try:
         file = msgspec.convert(data, _File)
-        return Settings(file.store.url, _policy(file))
+        return Settings(file.store.url, _policy(file, given))
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         raise UsageError(_told(name, text, where.rstrip("`").lstrip("."), what)) from None
@@ -137,10 +138,10 @@ def _line(text: str, key: str, what: str) -> int:
     return 0
 
 
-def _policy(file: _File) -> Policy:
-    models = {"extractive": EXTRACTIVE}
+def _policy(file: _File, given: tuple[str, ...]) -> Policy:
+    models = {"extractive": EXTRACTIVE} | {name: ModelSpec(name=name, provider=name) for name in given}
     for name, m in file.models.items():
-        if m.provider != "extractive" and m.provider not in file.providers:
+        if m.provider not in ("extractive", *given, *file.providers):
             raise _Wrong(f"models.{name}.provider", f"expected one of the providers, got `{m.provider}`")
         models[name] = ModelSpec(
             name=name,
@@ -156,7 +157,7 @@ def _policy(file: _File) -> Policy:
         unknown = next((m for m in route.models if m not in models), None)
         if unknown is not None or not route.models:
             raise _Wrong(f"routes.{task}.models", f"expected names of models that are defined, got `{unknown or 'none'}`")
-    routes = {"default": ("extractive",), **{task: route.models for task, route in file.routes.items()}}
+    routes = {"default": given or ("extractive",), **{task: route.models for task, route in file.routes.items()}}
     levels = {"default": file.budgets.default}
     levels |= {f"tenant:{name}": b for name, b in file.budgets.tenant.items()}
     levels |= {name: b for name, b in file.budgets.user.items()}

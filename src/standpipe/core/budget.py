@@ -96,9 +96,9 @@ def account_limit(policy: Policy, account: str) -> int | None:
     if account.startswith("session:"):
         return policy.session.get("default")
     name = account.rsplit("@", 1)[0]
-    own = name if name.startswith("tenant:") else name.split("/", 1)[1]
-    level = "tenant" if name.startswith("tenant:") else "user"
-    return policy.day.get(own, policy.day.get(level))
+    if name.startswith("tenant:"):
+        return policy.day.get(name, policy.day.get("default"))
+    return policy.day.get(name.split("/", 1)[1])
 
 
 def account_room(policy: Policy, balances: dict[str, Balance], names: tuple[str, ...]) -> int | None:

@@ -41,7 +41,8 @@ async def look_up(log: Log, search: Search, access: AccessStore, fixed: Static, 
         heads = access.heads(asked.tenant)
         rights = {folder: await access.rights(asked.tenant, folder, asked.principal) for folder in _namespaces(asked)}
         denied = tuple(source for source in asked.sources if not _readable(rights, source))
-        allowed, refused = [], []
+        allowed: list[str] = []
+        refused: list[str] = []
         for call in asked.calls:
             verdict = allowed if await _permitted(search, rights, asked, call) else refused
             verdict.append(digest(call))

@@ -17,7 +17,7 @@ from standpipe.core.control import CONTROL
 from standpipe.core.details import Fault, Usage, Verdict
 from standpipe.core.events import CallCancelled, CallCompleted, CallFailed, Cause, Fact
 from standpipe.core.ids import item_id
-from standpipe.core.items import Data, Draft, Item, Label, ToolCall, decode_body, encode_body, join, place
+from standpipe.core.items import Data, Draft, Failure, Item, Label, ToolCall, decode_body, encode_body, join, place
 from standpipe.core.state import Call, State, Turn
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import ModelSpec, Policy
@@ -125,7 +125,17 @@ def _effect(job: Job) -> str:
 
 
 def _failed(job: Job, failed: Failed) -> Outcome:
-    return Outcome(job.call.id, job.call.step, job.call.target, fault=failed.fault, usage=failed.usage, unknown=failed.unknown)
+    drafts: tuple[Draft, ...] = ()
+    if failed.told and job.move_item is not None:
+        drafts = (Draft(Failure(failed.fault.code, failed.told), job.move_item.label, answers=_answers(job)),)
+    return Outcome(
+        job.call.id, job.call.step, job.call.target, drafts, fault=failed.fault, usage=failed.usage, unknown=failed.unknown
+    )
+
+
+def _answers(job: Job) -> str:
+    """The model's call that a tool call results from; what the runtime asked for on its own answers nobody."""
+    return job.move_item.id if job.move_item is not None and job.move_item.origin != "runtime" else ""
 
 
 def _revoked(ports: Ports, job: Job) -> bool:
@@ -140,7 +150,7 @@ async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
     if driver is None:
         return _failed(job, Failed(Fault("unavailable", f"No driver for provider {model.provider}.")))
     items = await _with_bodies(ports.log, job)
-    tools = [t for t in ports.controls if t.name == "answer"] if manifest.final else [*ports.controls, *job.agent.tools]
+    tools = [t for t in ports.controls if t.name == "answer"] if manifest.final else [*ports.controls, *_offered(job)]
     prompt = Prompt(job.agent.instructions, items, tuple(tools), manifest.output_tokens_max)
     if _revoked(ports, job):
         return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
@@ -161,6 +171,11 @@ async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
         verdicts=await _judged(ports.search, job, items, drafts),
         first_content_ms=came.first_content_ms,
     )
+
+
+def _offered(job: Job) -> list[ToolSpec]:
+    """The agent's tools; without a folder there is nothing to search or read."""
+    return [t for t in job.agent.tools if job.folders or t.name not in ("search", "read")]
 
 
 async def _with_bodies(log: Log, job: Job) -> tuple[Item, ...]:
@@ -216,8 +231,7 @@ def _tool_outcome(job: Job, came: Came) -> Outcome:
     verdict = check.judge_result(came.drafts, sum(len(encode_body(d.body)) for d in came.drafts))
     if verdict.status != "pass":
         return _failed(job, Failed(Fault("too large", "The result is too large to be used.")))
-    answers = job.move_item.id if job.move_item is not None and job.move_item.origin != "runtime" else ""
-    drafts = tuple(msgspec.structs.replace(d, answers=answers, label=_tool_label(job, d)) for d in came.drafts)
+    drafts = tuple(msgspec.structs.replace(d, answers=_answers(job), label=_tool_label(job, d)) for d in came.drafts)
     return Outcome(call.id, call.step, f"tool:{call.target}", drafts=drafts, verdicts=(verdict,), sources=came.sources)
 
 

@@ -1,0 +1,130 @@
+"""Tools that are async Python functions: what the decorator makes of one, and how a call reaches it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypedDict, Unpack, get_type_hints
+
+import msgspec
+
+from standpipe.core.details import Fault
+from standpipe.core.items import Data, Draft, Label
+from standpipe.core.tools import ToolSpec
+from standpipe.ports import Failed, Reply, ToolRequest
+
+KEY = "idempotency_key"
+"""A parameter of this name is not the model's to fill: it gets the key, the same for every attempt of one intent."""
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool: what a model is told of it, and the async function that is called with its arguments as keywords.
+
+    `parameters` is a JSON Schema; `effect` is "read", "write" or "irreversible" (which asks a person first); `resource`
+    names what a call touches ("incident:{id}") and is checked for the principal; `idempotent` says that the same
+    `idempotency_key` twice acts once; `approval` asks a person first; a call may take `timeout_s`.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    call: Callable[..., Awaitable[Any]]
+    effect: str = "read"
+    resource: str = ""
+    idempotent: bool = False
+    timeout_s: float = 30.0
+    approval: bool = False
+
+    def __post_init__(self) -> None:
+        if self.effect not in ("read", "write", "irreversible"):
+            raise ValueError(f"tool {self.name}: effect is {self.effect!r}; it is read, write or irreversible")
+        if not inspect.iscoroutinefunction(self.call):
+            raise TypeError(f"tool {self.name}: its function must be async")
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The tool as rules and models see it."""
+        return ToolSpec(
+            name=self.name,
+            description=self.description,
+            parameters=self.parameters,
+            effect=self.effect,
+            resource=self.resource,
+            idempotent=self.idempotent,
+            approval=self.approval,
+            timeout_ms=round(self.timeout_s * 1000),
+        )
+
+
+class ToolOptions(TypedDict, total=False):
+    """What `tool` can be told beside the function."""
+
+    name: str
+    description: str
+    effect: str
+    resource: str
+    idempotent: bool
+    timeout_s: float
+    approval: bool
+
+
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
+    """Make a Tool of an async function: its name, docstring and annotated parameters say what a model is told.
+
+    Raises TypeError for a function that is not async or whose parameters have no JSON form.
+    """
+
+    def made(function: Callable[..., Awaitable[Any]]) -> Tool:
+        given: dict[str, Any] = {
+            "name": function.__name__,
+            "description": inspect.getdoc(function) or function.__name__,
+            **options,
+        }
+        return Tool(parameters=schema_of(function), call=function, **given)
+
+    return made
+
+
+def schema_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The JSON Schema of a function's parameters; the idempotency key is not one of them."""
+    hints = get_type_hints(function)
+    fields: list[Any] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name == KEY:
+            continue
+        kind = hints.get(name, Any)
+        fields.append((name, kind) if parameter.default is parameter.empty else (name, kind, parameter.default))
+    struct = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
+    return plain_schema(struct)
+
+
+def plain_schema(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of a type as one object, with its definitions beside it."""
+    (schema,), definitions = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    name = schema["$ref"].rsplit("/", 1)[1] if "$ref" in schema else ""
+    top = dict(definitions.pop(name)) if name else dict(schema)
+    top.pop("title", None)
+    return {**top, "$defs": definitions} if definitions else top
+
+
+class PythonTools:
+    """The Tools port over functions in this process."""
+
+    def __init__(self, tools: Mapping[str, Tool]) -> None:
+        self._tools = dict(tools)
+
+    async def call(self, request: ToolRequest) -> Reply | Failed:
+        """Call the function; what it raises is a failure whose words only those see who may see the arguments."""
+        tool = self._tools[request.tool]
+        arguments = dict(request.arguments)
+        if KEY in inspect.signature(tool.call).parameters:
+            arguments[KEY] = request.key
+        try:
+            value = msgspec.to_builtins(await tool.call(**arguments))
+        except Exception as error:
+            retryable = isinstance(error, OSError | TimeoutError)
+            fault = Fault("error", f"It raised {type(error).__name__}.", retryable=retryable)
+            return Failed(
+                fault, unknown=tool.effect != "read" and not tool.idempotent, told=f"{type(error).__name__}: {error}"[:2_000]
+            )
+        return Reply((Draft(Data(value), Label(integrity="tool")),))
