@@ -12,7 +12,7 @@ import msgspec
 from standpipe.core.admit import Ask, Cancel, Refusal, Reply, Wish, admit
 from standpipe.core.amounts import Amounts
 from standpipe.core.apply import apply, fold
-from standpipe.core.events import Event, Frame, TurnEnded, TurnParked
+from standpipe.core.events import Event, Frame, TurnEnded, TurnParked, TurnRequested
 from standpipe.core.explain import Summary, summarise
 from standpipe.core.items import Answer, Citation, Conflict, Gap
 from standpipe.core.state import State
@@ -70,7 +70,7 @@ class Turn:
         """The turn's events in order; ends when the turn ends or is parked. Raises StoreError if its drive failed."""
         log = self._setup.ports.log
         self._drives.start(self.session)
-        async for frame, event in follow(log, self.session, self._after):
+        async for frame, event in follow(log, self.session, self._after, lambda: self._drives.watch(self.session)):
             self._after = event.seq
             if not self._frames or self._frames[-1].first_seq != frame.first_seq:
                 self._frames.append(frame)
@@ -188,8 +188,11 @@ class House:
             deadline_ms=round(deadline_s * 1000) if deadline_s else None,
         )
         state, before = await self._admit(wish.session, tenant, wish)
-        turn_name = state.turn.id if state.turn is not None and not state.waiting else f"t{state.turns}"
-        return self._turn(state, turn_name, before, began)
+        if before == state.seq:
+            name, before = await self._admitted_before(wish)
+        else:
+            name = state.waiting[-1].turn if state.waiting else state.turn.id if state.turn is not None else ""
+        return self._turn(state, name, before, began)
 
     async def sync(self, docs: str | Path, tenant: str = "local") -> Synced:
         """Index what changed in a folder since it was last looked at. Raises UsageError for one that cannot be used."""
@@ -239,6 +242,12 @@ class House:
         handle.principal, handle.tenant = state.principal, state.tenant
         self._drives.start(state.session)
         return handle
+
+    async def _admitted_before(self, wish: Ask) -> tuple[str, int]:
+        """The turn that a repeated request became the first time, and the seq before it."""
+        frames = await self.ports.log.read(wish.session, bodies=False)
+        facts = ((e.seq, e.fact) for f in frames for e in f.events)
+        return next((f.turn, seq - 1) for seq, f in facts if isinstance(f, TurnRequested) and f.request == wish.request)
 
     async def _owned(self, session: str, tenant: str, principal: str) -> SessionRow | None:
         row = await self.ports.log.row(session)

@@ -15,6 +15,7 @@ class Drives:
         self._setup = setup
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._troubles: dict[str, Exception] = {}
 
     def start(self, session: str) -> None:
         """See to it that the session is driven to where nothing is left to do, whatever has been appended until now."""
@@ -23,10 +24,21 @@ class Drives:
         else:
             self._tasks[session] = asyncio.ensure_future(self._run(session))
 
+    def watch(self, session: str) -> None:
+        """Start the drive again if it ended (its lease was lost, say). Raises what it ended with (StoreError, or a bug)."""
+        trouble = self._troubles.pop(session, None)
+        if trouble is not None:
+            raise trouble
+        if session not in self._tasks:
+            self.start(session)
+
     async def settled(self, session: str) -> None:
-        """Wait until this process does not drive the session. Raises what its drive raised (StoreError, or a bug)."""
+        """Wait until this process does not drive the session. Raises what its drive ended with."""
         while (task := self._tasks.get(session)) is not None:
             await asyncio.shield(task)
+        trouble = self._troubles.pop(session, None)
+        if trouble is not None:
+            raise trouble
 
     async def close(self) -> None:
         """Let go of all sessions; their logs say where to go on."""
@@ -42,6 +54,8 @@ class Drives:
                 await drive_leased(self._setup, session)
                 if session not in self._again:
                     return
+        except Exception as trouble:
+            self._troubles[session] = trouble
         finally:
             self._tasks.pop(session, None)
             self._again.discard(session)
