@@ -17,12 +17,17 @@ SECTION_CHARS = 2_000
 UNCUT = 3
 """A sentence, or a line of code, is cut only where it is longer than this many pieces."""
 
+TITLE_CHARS_MAX = 400
+"""A longer line is no heading; it also keeps patterns that look back from meeting a line of a megabyte."""
+
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*")
 _SETEXT = re.compile(r" {0,3}(=+|-{2,})[ \t]*")
-_UNDERLINE = re.compile(r"([-=~^\"'`#*+.:_<>])\1{2,}[ \t]*")
+_UNDERLINES = "-=~^\"'`#*+.:_<>"
+_UNDERLINE = re.compile(rf"([{re.escape(_UNDERLINES)}])\1{{2,}}[ \t\r]*")
+_ITEM_MARKS = frozenset("-*+•#0123456789")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)]|#\.)[ \t]+\S")
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_`]*\s+(?=[\"'“‘(\[*_`]*[A-Z0-9])|\n[ \t]*\n|[。！？]")
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_`]*\s+(?=[\"'“‘(\[*_`]*[A-Z0-9])|\n[ \t]*\n|>[ \t]*\n|[。！？]")
 _MARKUP = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[`*]+|\{[#.:][^}]*\}\s*$|<[^>]+>")
 
 
@@ -109,101 +114,93 @@ def _border(text: str, start: int, end: int, size: int, *, code: bool) -> int:
 
 def _blocks(text: str, path: str) -> Iterator[_Block]:
     """The blocks of a text, one after the other."""
-    lines = _lines(text)
     markdown = not path.endswith((".rst", ".txt"))
-    titles = _markdown_titles(text, lines) if markdown else _underlined_titles(text, lines)
-    stack: list[tuple[int, str]] = []
-    start, kind = 0, "text"
-    fence = ""
-    blank = False
-    for number, (at, end) in enumerate(lines):
-        line = text[at:end]
-        path_now = tuple(title for _, title in stack)
-        if number in titles:
-            if at > start:
-                yield _Block(start, at, kind, path_now)
-            level, title, last = titles[number]
-            if title:
-                stack = [*(entry for entry in stack if entry[0] < level), (level, title)]
-            start, kind, fence, blank = at, "heading", "", False
-            heading_until = lines[last][1]
+    lines = text.split("\n")
+    titles = _markdown_titles(lines) if markdown else _underlined_titles(lines)
+    headings: list[tuple[int, str]] = []
+    above: tuple[str, ...] = ()
+    start, at, kind = 0, 0, "text"
+    heading_until, fence, blank = -1, "", False
+    for number, line in enumerate(lines):
+        here = at
+        at += len(line) + 1
+        if number <= heading_until:
             continue
-        if kind == "heading" and at < heading_until:
-            continue
-        opens = _FENCE.match(line) if markdown else None
-        if fence:
-            if opens and line.strip().startswith(fence) and not line.strip().strip(fence[0]):
+        title = titles.get(number)
+        bare = line.strip()
+        if fence and title is None:
+            if bare.startswith(fence) and not bare.strip(fence[0]):
                 fence = ""
             continue
-        begins = kind == "heading" or blank or bool(opens) or bool(_ITEM.match(line))
-        blank = not line.strip()
-        if begins and not blank:
-            if at > start:
-                yield _Block(start, at, kind, path_now)
-            start, kind = at, "code" if opens or line.startswith(("    ", "\t", "|")) else "text"
+        opens = _FENCE.match(line) if markdown and bare[:1] in ("`", "~") else None
+        begins = title or kind == "heading" or blank or opens or (bare[:1] in _ITEM_MARKS and _ITEM.match(line))
+        blank = not bare
+        if not begins or blank:
+            continue
+        if here > start:
+            yield _Block(start, here, kind, above)
+        start = here
+        if title:
+            level, words, heading_until = title
+            kind, fence = "heading", ""
+            if words:
+                headings = [*(entry for entry in headings if entry[0] < level), (level, words)]
+                above = tuple(words for _, words in headings)
+        else:
+            kind = "code" if opens or line.startswith(("    ", "\t", "|")) else "text"
             fence = opens[1] if opens else ""
     if start < len(text):
-        yield _Block(start, len(text), kind, tuple(title for _, title in stack))
-
-
-def _lines(text: str) -> list[tuple[int, int]]:
-    """Where each line starts and ends, its newline included."""
-    found = []
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start) + 1 or len(text)
-        found.append((start, end))
-        start = end
-    return found
+        yield _Block(start, len(text), kind, above)
 
 
 _Titles = dict[int, tuple[int, str, int]]
-"""By the number of its first line: a heading's level, its words, and its last line."""
+"""By the number of its first line: a heading's level, its words, and the number of its last line."""
 
 
-def _markdown_titles(text: str, lines: list[tuple[int, int]]) -> _Titles:
+def _markdown_titles(lines: list[str]) -> _Titles:
     found: _Titles = {}
     fence = ""
+    paragraph = ""
     before = ""
-    for number, (at, end) in enumerate(lines):
-        line = text[at:end].rstrip("\n\r")
-        opens = _FENCE.match(line)
+    for number, line in enumerate(lines):
+        mark = line.lstrip()[:1]
+        opens = _FENCE.match(line) if mark in ("`", "~") else None
         if fence:
-            if opens and line.strip().startswith(fence) and not line.strip().strip(fence[0]):
+            bare = line.strip()
+            if bare.startswith(fence) and not bare.strip(fence[0]):
                 fence = ""
-            before = ""
-            continue
-        if opens:
+        elif opens:
             fence = opens[1]
-        elif atx := _ATX.fullmatch(line):
+        elif mark == "#" and len(line) <= TITLE_CHARS_MAX and (atx := _ATX.fullmatch(line.rstrip("\r"))):
             found[number] = (len(atx[1]), _plain(atx[2] or ""), number)
-        elif before and (setext := _SETEXT.fullmatch(line)):
-            found[number - 1] = (1 if setext[1][0] == "=" else 2, _plain(before), number)
-        # Only a line that stands alone can be underlined: a paragraph, an item or a table is followed by a rule.
-        alone = number == 0 or not text[slice(*lines[number - 1])].strip()
-        before = line.strip() if alone and number not in found and not _ITEM.match(line) and "|" not in line else ""
+        elif paragraph and mark in ("=", "-") and (setext := _SETEXT.fullmatch(line.rstrip("\r"))):
+            found[number - 1] = (1 if setext[1][0] == "=" else 2, _plain(paragraph), number)
+        # Only a line that stands alone can be underlined: what follows a paragraph, an item or a table is a rule.
+        alone = not before.strip() and mark and mark not in "#>`~" and number not in found and "|" not in line
+        paragraph = line.strip() if alone and len(line) <= TITLE_CHARS_MAX and not _ITEM.match(line) else ""
+        before = line
     return found
 
 
-def _underlined_titles(text: str, lines: list[tuple[int, int]]) -> _Titles:
+def _underlined_titles(lines: list[str]) -> _Titles:
     """Levels by the order in which the styles appear, as docutils counts them."""
     found: _Titles = {}
     styles: list[str] = []
-    plain = [text[at:end].rstrip() for at, end in lines]
-    for number in range(1, len(plain)):
-        under = _UNDERLINE.fullmatch(plain[number])
-        title = plain[number - 1]
-        if under is None or not any(c.isalnum() for c in title) or len(plain[number]) < len(title.strip()):
+    for number in range(1, len(lines)):
+        under = _UNDERLINE.fullmatch(lines[number]) if lines[number][:1] in _UNDERLINES else None
+        title = lines[number - 1]
+        if under is None or len(title) > TITLE_CHARS_MAX or not any(c.isalnum() for c in title):
             continue
-        above = plain[number - 2] if number >= 2 else ""
+        if len(lines[number].rstrip()) < len(title.strip()):
+            continue
+        above = lines[number - 2] if number >= 2 else ""
         overlined = above[:1] == under[1] and _UNDERLINE.fullmatch(above) is not None
         if not overlined and (above.strip() or title[:1].isspace()):
             continue
         style = under[1] * (2 if overlined else 1)
         if style not in styles:
             styles.append(style)
-        first = number - 2 if overlined else number - 1
-        found[first] = (styles.index(style) + 1, _plain(title), number)
+        found[number - 2 if overlined else number - 1] = (styles.index(style) + 1, _plain(title), number)
     return found
 
 

@@ -17,6 +17,8 @@ _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 WORD_CHARS_MAX = 64
 """Longer than any word: a hash, a key, a blob of base64. Nobody looks for those by meaning."""
+CHAIN_CHARS_MAX = 256
+"""Longer than any chain of words: not worth a place in a cache."""
 JOINED_MAX = 4
 """A chain of more words than this is a sentence in disguise (a slug, a path), and is not kept whole."""
 
@@ -148,14 +150,14 @@ _KIN = """
 by hand for this project. A word may be in several groups; what shares no group with it is no kin of it."""
 
 _INFLECTIONS = (
+    ("ating", "ate", 2), ("ated", "ate", 2), ("izing", "ize", 3), ("ized", "ize", 3), ("ising", "ise", 3), ("ised", "ise", 3),
     ("sses", "ss", 2), ("ies", "y", 2), ("ied", "y", 2), ("ingly", "", 4), ("edly", "", 4), ("ings", "", 3), ("ing", "", 3),
     ("ed", "", 3), ("ss", "ss", 0), ("us", "us", 0), ("is", "is", 0), ("s", "", 3),
 )  # fmt: skip
 _DERIVATIONS = (
     *((ending, "", 4) for ending in
-      """ications ication icating icated icates icate izations ization isations isation ations ation ating ators ator ated ates
-      ate ities ity ments ment ness ances ance ences ence able ible ably izing ising ized ised ize ise izer iser fully ful
-      ally""".split()),
+      """ications ication icate izations ization isations isation ations ation ators ator ate ities ity ments ment ness ances
+      ance ences ence able ible ably ize ise izer iser fully ful ally""".split()),
     ("ency", "ent", 4), ("ancy", "ant", 4), ("ition", "", 5), ("iz", "", 5), ("is", "", 5),
     ("ion", "", 3), ("er", "", 3), ("or", "", 3), ("ive", "", 3), ("al", "", 3), ("ly", "", 3),
 )  # fmt: skip
@@ -166,7 +168,7 @@ _VOWELS = frozenset("aeiouy")
 
 def terms(text: str) -> list[str]:
     """The terms of a text in their order; words that say nothing left out."""
-    return [term for word in _WORD.findall(text) for term in forms(word)]
+    return [term for word in _WORD.findall(text) if len(word) <= CHAIN_CHARS_MAX for term in forms(word)]
 
 
 @lru_cache(maxsize=1 << 16)
