@@ -56,7 +56,7 @@ def passages(text: str, path: str) -> list[Piece]:
             continue
         for start, end in _cut(text, block, PASSAGE_CHARS):
             last = found[-1] if found else None
-            if last and last.heading == block.heading and end - last.start <= PASSAGE_CHARS:
+            if last and last.end == start and end - last.start <= PASSAGE_CHARS:
                 found[-1] = last._replace(end=end)
             else:
                 found.append(Piece(start, end, block.heading))
