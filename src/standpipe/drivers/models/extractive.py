@@ -1,0 +1,85 @@
+"""The keyless model: a deterministic reader that plans searches, reads, and answers in quoted sentences.
+
+It never pretends to be a language model. Its rules are general: what recurs across documents and is not in the question is
+worth a look, what two sources give different values for is a conflict, what nothing supports is a gap. Tools of users are
+left alone, since it cannot know what they do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from standpipe.core.control import PlanArguments, ReviseArguments
+from standpipe.core.items import Item, Text, ToolCall
+from standpipe.core.tools import ToolSpec
+from standpipe.drivers.models.reading.answering import answer
+from standpipe.drivers.models.reading.evidence import Evidence, gather
+from standpipe.drivers.models.reading.planning import Move, first_move, next_move
+from standpipe.drivers.models.reading.question import Question, understand
+from standpipe.drivers.models.reading.relevance import Lens
+
+REVISIONS_MAX = 2
+_NUMBERED = re.compile(r"\bsentence (\d+)")
+
+
+def respond(conversation: Sequence[Item], tools: Sequence[ToolSpec]) -> list[ToolCall | Text]:
+    """The next move: a plan, a revision, or the answer. The same conversation and tools always give the same move.
+
+    Every call is stateless: where the turn stands follows from the conversation alone. Without `plan` the searches and reads
+    are called directly; without `search` and `read` the answer comes from what is there.
+    """
+    evidence = gather(conversation)
+    offered = frozenset(tool.name for tool in tools)
+    question = understand(evidence.question, evidence.earlier[-1][0] if evidence.earlier else "")
+    lenses = [Lens(evidence, part) for part in question.parts]
+    if not _must_answer(evidence, offered):
+        move = _look(question, evidence, lenses, offered)
+        if move is not None and move.steps:
+            return _calls(move, question, evidence, offered)
+    return [_call("answer", answer(question, evidence, lenses, _refused(evidence)))]
+
+
+def _must_answer(evidence: Evidence, offered: frozenset[str]) -> bool:
+    """Whether the runtime asked for an answer, refused one, turned a plan down, or offers nothing to look with."""
+    turned_down = any(move.failures and not move.results for move in evidence.made("plan") + evidence.made("revise"))
+    return bool(evidence.notes or evidence.made("answer") or turned_down or not offered & {"search", "read"})
+
+
+def _look(question: Question, evidence: Evidence, lenses: Sequence[Lens], offered: frozenset[str]) -> Move | None:
+    """The next searches and reads, if any: the first ones, then at most two revisions."""
+    if not evidence.begun:
+        return first_move(question, evidence, lenses, offered)
+    direct = "plan" not in offered
+    if len(evidence.made("revise")) < REVISIONS_MAX and ("revise" in offered or direct):
+        return next_move(question, evidence, lenses, offered)
+    return None
+
+
+def _calls(move: Move, question: Question, evidence: Evidence, offered: frozenset[str]) -> list[ToolCall | Text]:
+    """The move as calls: a plan first, then revisions of it; the steps themselves where plans are not offered."""
+    if not evidence.begun and "plan" in offered:
+        return [_call("plan", PlanArguments(move.steps, tuple(part.text for part in question.parts), move.reason))]
+    if evidence.begun and "revise" in offered:
+        return [_call("revise", ReviseArguments(move.reason, move.steps, because=move.because))]
+    return [ToolCall(step.tool, step.arguments) for step in move.steps]
+
+
+def _refused(evidence: Evidence) -> frozenset[str]:
+    """The quotes of sentences that an earlier answer of this turn was refused for."""
+    refused: set[str] = set()
+    for move in evidence.made("answer"):
+        said: list[dict[str, Any]] = list(move.arguments.get("sentences", ()))
+        told = " ".join([*(failure.text for failure in move.failures), *evidence.notes])
+        for number in {int(found) for found in _NUMBERED.findall(told)}:
+            if 1 <= number <= len(said):
+                refused.update(quote["quote"] for quote in said[number - 1].get("citations", ()))
+    return frozenset(refused)
+
+
+def _call(name: str, arguments: msgspec.Struct) -> ToolCall:
+    plain: dict[str, Any] = msgspec.to_builtins(arguments)
+    return ToolCall(name, plain)

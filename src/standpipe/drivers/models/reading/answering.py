@@ -1,0 +1,147 @@
+"""The answer: quoted sentences for each part, what recurs, what sources disagree on, and what nothing supports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from standpipe.core.control import (
+    AnswerArguments,
+    AnswerConflict,
+    AnswerConflictValue,
+    AnswerGap,
+    AnswerSentence,
+    CitedQuote,
+)
+from standpipe.drivers.models.reading.conflict import Disagreement, disagreements
+from standpipe.drivers.models.reading.cues import instructs
+from standpipe.drivers.models.reading.evidence import Cited, Evidence
+from standpipe.drivers.models.reading.planning import findings
+from standpipe.drivers.models.reading.question import Question
+from standpipe.drivers.models.reading.recurrence import Finding
+from standpipe.drivers.models.reading.relevance import Lens
+from standpipe.drivers.models.reading.select import Choice, alike, choose
+from standpipe.drivers.models.reading.sentences import clean
+from standpipe.drivers.models.reading.support import support
+from standpipe.drivers.models.reading.terms import terms
+
+SENTENCES_MAX = 16
+_ONE_PART = 6
+_FEW_PARTS = 5
+_PER_PART = 4
+_CONFLICTS_MAX = 4
+
+
+def answer(question: Question, evidence: Evidence, lenses: Sequence[Lens], banned: frozenset[str] = frozenset()) -> AnswerArguments:
+    """The best answer that what is in sight supports; sentences whose quote is in `banned` are left out."""
+    each = _ONE_PART if len(lenses) == 1 else _FEW_PARTS if len(lenses) == 2 else _PER_PART
+    if question.document and len(lenses) == 1:
+        each = SENTENCES_MAX - 6
+    chosen: list[list[Choice]] = []
+    gaps: list[AnswerGap] = []
+    for index, lens in enumerate(lenses):
+        judged = support(lens)
+        used = banned | {choice.cited.unit.quote for part in chosen for choice in part}
+        found = choose(lens, index, judged.documents, each, used) or choose(lens, index, judged.documents, each, banned)
+        chosen.append(found)
+        if not found:
+            gaps.append(AnswerGap(_nothing(lens, judged.missing), index))
+        elif judged.missing:
+            gaps.append(AnswerGap(f"Not mentioned in what was found: {', '.join(judged.missing)}.", index))
+    found_again = _looked_into(question, evidence, lenses)
+    extra = [choice for finding in found_again for choice in _recurring(finding, evidence, _part_for(lenses), banned)]
+    listed = _conflicts(question, evidence, found_again)
+    quoted = [sentence(choice) for choice in _ordered(chosen, extra)]
+    return AnswerArguments(tuple(quoted), tuple(gaps), tuple(listed))
+
+
+def _nothing(lens: Lens, missing: Sequence[str]) -> str:
+    tail = f" ({', '.join(missing)}: not found there.)" if missing else ""
+    return f"Nothing in the documents answers: {lens.part.text.rstrip(' .')}{tail}"
+
+
+def _ordered(chosen: list[list[Choice]], extra: list[Choice]) -> list[Choice]:
+    """The most relevant sentence first, then part by part; what recurs stands after the sentences of its part."""
+    grouped = [choice for part in chosen for choice in part]
+    found = sorted(grouped, key=lambda choice: -choice.score)[:1]
+    room = SENTENCES_MAX - len(extra)
+    for index, part in enumerate(chosen):
+        found += [choice for choice in part if choice not in found and len(found) < room]
+        found += [choice for choice in extra if choice.part == index and not any(alike(choice.cited, o.cited) for o in found)]
+    return found
+
+
+def sentence(choice: Choice) -> AnswerSentence:
+    """A choice as it is said: with its lead-in where it cannot stand alone, with its commands, each with its own quote."""
+    unit, source = choice.cited.unit, choice.cited.passage.source
+    text, quotes = unit.text, [CitedQuote(source, unit.quote)]
+    if unit.kind == "row" and unit.lead and unit.text != unit.quote:
+        quotes.insert(0, CitedQuote(source, unit.lead))
+    elif unit.lead and len(unit.lead) <= 160 and _needs_lead(unit.text, unit.kind):
+        quotes.insert(0, CitedQuote(source, unit.lead))
+        text = f"{led(unit.lead)}: {text}"
+    if unit.code:
+        quotes.append(CitedQuote(source, unit.code))
+        commands = [line.strip().removeprefix("$ ") for line in unit.code.splitlines() if line.strip()]
+        text = f"{text} {', '.join(f'`{command}`' for command in commands)}"
+    return AnswerSentence(text, tuple(quotes), choice.part)
+
+
+def _needs_lead(text: str, kind: str) -> bool:
+    return kind in ("item", "cell", "prose") and (len(text.split()) <= 4 or not text.rstrip("`*_)").endswith((".", "!", "?")))
+
+
+def led(lead: str) -> str:
+    """A lead-in without its markup and its last sign."""
+    return clean(lead).rstrip(" :,")
+
+
+def _part_for(lenses: Sequence[Lens]) -> int:
+    """The part that a warning belongs to: the first that asks what to check, else what to do, else the first."""
+    for kind in ("check", "cause", "fix"):
+        for index, lens in enumerate(lenses):
+            if kind in lens.part.kinds:
+                return index
+    return 0
+
+
+def _looked_into(question: Question, evidence: Evidence, lenses: Sequence[Lens]) -> list[Finding]:
+    """The findings that a revision of this turn searched for."""
+    searched = [
+        terms(str(step.get("arguments", {}).get("query", ""))) for move in evidence.made("revise") for step in move.arguments.get("add", ())
+    ]
+    found = findings(question, evidence, lenses) if searched else []
+    return [finding for finding in found if any(set(finding.terms) <= query for query in searched)][:2]
+
+
+def _recurring(finding: Finding, evidence: Evidence, part: int, banned: frozenset[str]) -> list[Choice]:
+    """The sentences in which it recurs, one of each of three documents, and what the document about it says to do."""
+    found: list[Choice] = []
+    for source in finding.sources[:3]:
+        places = [c for c in finding.places if c.passage.source == source and c.unit.quote not in banned]
+        if places:
+            found.append(Choice(max(places, key=lambda c: len(c.unit.terms)), part, 0.0))
+    for document in evidence.documents:
+        titles = terms(" ".join(title for cited in document.cited for title in cited.unit.headings[:1])) | document.name
+        if document.source in finding.sources or not set(finding.terms) <= titles:
+            continue
+        told = [cited for cited in document.cited if cited.unit.quote not in banned and len(cited.unit.terms) > 3]
+        best = sorted(told, key=lambda c: (not instructs(c.unit), not set(finding.terms) <= c.unit.terms, c.place))[:3]
+        found += [Choice(cited, part, 0.0) for cited in sorted(best, key=lambda c: c.place)]
+        break
+    return found
+
+
+def _conflicts(question: Question, evidence: Evidence, found_again: Iterable[Finding]) -> list[AnswerConflict]:
+    """What sources disagree on, as far as it concerns the question or what recurs."""
+    concerned = [set(way) for term in question.subject for way in term.ways]
+    concerned += [set(finding.terms) for finding in found_again]
+    listed = []
+    for one in disagreements(evidence.documents):
+        near = one.terms | one.one.context | one.two.context
+        if any(way <= near for way in concerned):
+            listed.append(AnswerConflict(one.about, tuple(_side(side.cited, side.measure.written) for side in (one.one, one.two))))
+    return listed[:_CONFLICTS_MAX]
+
+
+def _side(cited: Cited, value: str) -> AnswerConflictValue:
+    return AnswerConflictValue(value, cited.passage.source, cited.unit.quote)

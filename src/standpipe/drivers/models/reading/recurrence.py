@@ -1,0 +1,128 @@
+"""What comes back in the latest documents of a series and nobody asked for.
+
+A series are documents that share a folder and follow each other by date or number. A word or pair of words is worth a look
+when at least three of the latest hold it, each in a sentence of its own, and the question, the headings and the earlier
+documents of the series do not: what stands in all of them is how such documents are written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from standpipe.drivers.models.reading.evidence import Cited, Document, Evidence
+from standpipe.drivers.models.reading.select import alike
+from standpipe.drivers.models.reading.terms import STOP, WEAK, pieces, words
+
+LATEST = 4
+LEAST = 3
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Words that recur (`words` as written, `terms` as stems), where, and how much that stands out."""
+
+    words: str
+    terms: tuple[str, ...]
+    places: tuple[Cited, ...]
+    series: str
+    score: float
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The documents in which it recurs, in their order."""
+        return tuple(dict.fromkeys(cited.passage.source for cited in self.places))
+
+
+def series(evidence: Evidence) -> list[tuple[str, list[Document]]]:
+    """The folders that hold a series, each with the documents seen of it, the latest first."""
+    groups: dict[str, list[Document]] = defaultdict(list)
+    for document in evidence.documents:
+        if document.order:
+            groups[document.group].append(document)
+    long = [(name, members) for name, members in groups.items() if len(members) >= LEAST]
+    return [(name, sorted(members, key=lambda d: (d.order, d.source), reverse=True)) for name, members in sorted(long)]
+
+
+def recurring(evidence: Evidence, asked: frozenset[str]) -> list[Finding]:
+    """What recurs in the latest documents of any series, the most striking first; `asked` are the stems of the question."""
+    found = [
+        finding for name, members in series(evidence) for finding in _of_series(name, members, _rest(evidence, members), asked)
+    ]
+    return sorted(found, key=lambda finding: (-finding.score, finding.words))
+
+
+def _rest(evidence: Evidence, members: Sequence[Document]) -> list[Document]:
+    return [document for document in evidence.documents if document not in members]
+
+
+def _of_series(name: str, members: Sequence[Document], rest: Sequence[Document], asked: frozenset[str]) -> list[Finding]:
+    latest = [document for document in members if document.read][:LATEST]
+    earlier = [document for document in members if document not in latest]
+    if len(latest) < LEAST:
+        return []
+    places: dict[tuple[str, ...], list[Cited]] = defaultdict(list)
+    written: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    named: dict[tuple[str, ...], int] = defaultdict(int)
+    for document in latest:
+        for cited in document.cited:
+            for key, text, is_name in _candidates(cited):
+                places[key].append(cited)
+                written[key].append(text)
+                named[key] += is_name
+    headed = frozenset(term for document in members for term in document.headings | document.name)
+    found = []
+    for key in sorted(places):
+        spread = {cited.passage.source for cited in places[key]}
+        if len(spread) < LEAST or set(key) & asked or set(key) <= headed or _is_form(places[key]):
+            continue
+        before = sum(_has(document, key) for document in earlier)
+        if before > max(1, len(earlier) // 4):
+            continue
+        outside = sum(_has(document, key) for document in rest)
+        share = named[key] / len(places[key])
+        kind = 3.0 if share > 0.5 else 1.6 if len(key) == 2 else 1.0
+        if kind == 1.0 and key[0] in WEAK:
+            continue
+        rare = math.log((len(rest) + 2) / (outside + 1)) + math.log((len(earlier) + 2) / (before + 1))
+        score = kind * rare * len(spread)
+        found.append(Finding(max(written[key], key=lambda t: (written[key].count(t), t)), key, tuple(places[key]), name, score))
+    return _widest(found)
+
+
+def _candidates(cited: Cited) -> Iterable[tuple[tuple[str, ...], str, bool]]:
+    """The words of a sentence that mean something and the pairs of such words, each with its form and whether it is a name."""
+    before = ""
+    for place, word in enumerate(words(cited.unit.text)):
+        own = pieces(word)
+        if word.lower() in STOP or not own or word.isdigit():
+            before = ""
+            continue
+        if len(own) > 1:
+            yield own[:2], word, False
+        elif len(word) > 3:
+            yield own, word, place > 0 and word[0].isupper() and not word.isupper()
+        if before and len(own) == 1 and len(pieces(before)) == 1:
+            yield (*pieces(before), *own), f"{before} {word}", False
+        before = word
+
+
+def _has(document: Document, key: tuple[str, ...]) -> bool:
+    return all(term in document.counts for term in key)
+
+
+def _is_form(places: Sequence[Cited]) -> bool:
+    """Whether these are one sentence again and again, as a form has them: fewer than three really differ."""
+    different: list[Cited] = []
+    for cited in places:
+        if not any(alike(cited, other) for other in different):
+            different.append(cited)
+    return len({cited.passage.source for cited in different}) < LEAST
+
+
+def _widest(found: list[Finding]) -> list[Finding]:
+    """A word that always stands in the same pair is that pair."""
+    pairs = [finding for finding in found if len(finding.terms) == 2]
+    return [f for f in found if len(f.terms) == 2 or not any(f.terms[0] in p.terms and len(p.sources) >= len(f.sources) for p in pairs)]

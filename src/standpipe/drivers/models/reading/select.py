@@ -1,0 +1,53 @@
+"""Which sentences to quote for a part of the question, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from standpipe.drivers.models.reading.evidence import Cited, Document
+from standpipe.drivers.models.reading.relevance import Lens
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A sentence to quote, the part it answers, and how well."""
+
+    cited: Cited
+    part: int
+    score: float
+
+
+_ALIKE = 0.6
+_NEAR = 0.5  # of what the best place covers, the least that a quoted one must
+
+
+def choose(
+    lens: Lens, part: int, documents: Iterable[Document], most: int, banned: frozenset[str] = frozenset()
+) -> list[Choice]:
+    """The best sentences of the documents for a part, best first, none saying again what another says, none in `banned`."""
+    scored: list[tuple[float, int, Choice]] = []
+    chosen = list(documents)
+    worth = [lens.document(document) for document in chosen]
+    for order, document in enumerate(chosen):
+        windows = lens.windows(document)
+        best = max((share for share, _ in windows), default=0.0)
+        for cited, (share, _) in zip(document.cited, windows, strict=True):
+            score = lens.unit(cited) * worth[order] / max(worth)
+            if score > 0 and share >= _NEAR * best and cited.unit.quote not in banned:
+                score *= 0.6 + 0.4 * share / best if best else 1.0
+                scored.append((-score, order * 1_000_000 + cited.place, Choice(cited, part, score)))
+    scored.sort(key=lambda entry: entry[:2])
+    found: list[Choice] = []
+    for _, _, choice in scored:
+        if len(found) >= most or choice.score < 0.55 * scored[0][2].score:
+            break
+        if not any(alike(choice.cited, other.cited) for other in found):
+            found.append(choice)
+    return found
+
+
+def alike(one: Cited, other: Cited) -> bool:
+    """Whether two sentences say about the same: most terms of the shorter are in the longer."""
+    fewer, more = sorted((one.unit.terms, other.unit.terms), key=len)
+    return len(fewer & more) >= _ALIKE * max(1, len(fewer) + 0.5 * (len(more) - len(fewer)))

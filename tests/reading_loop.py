@@ -1,0 +1,205 @@
+"""Plays the runtime for the keyless reader: naive BM25 over passages, plan and revise carried out, until it answers.
+
+Documents are cut as the index cuts them, a read covers the hits of its document, a turn has sixteen steps, every call is
+checked against its types and every sentence by the rule that judges real answers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from standpipe.core.check import Evidence, judge_answer
+from standpipe.core.control import AnswerArguments, PlanArguments, PlannedStep, ReadArguments, ReviseArguments, SearchArguments
+from standpipe.core.items import Body, Draft, Failure, Item, Passage, Source, Text, ToolCall, place
+from standpipe.core.passages import Piece, passages, sections
+from standpipe.core.tools import ToolSpec
+from standpipe.drivers.models.extractive import respond
+
+TOOLS = tuple(ToolSpec(name, "", {}) for name in ("plan", "revise", "answer", "ask_user", "search", "read"))
+"""What the runtime offers at first."""
+STEPS_MAX = 16
+"""The steps of a turn by default: first look, model calls, searches and reads, and one that is kept for the end."""
+ROUNDS_MAX = 8
+
+
+class Library:
+    """Documents by name, searched by plain BM25 (k1 1.2, b 0.75) over lower-case words without a plural s."""
+
+    def __init__(self, documents: Mapping[str, str]) -> None:
+        self.documents = dict(documents)
+        self.pieces = [piece for source, text in self.documents.items() for piece in _pieces(source, text, passages)]
+        self.counts = [Counter(_words(" ".join((p.source, *p.heading, p.text)))) for p in self.pieces]
+        self.lengths = [sum(count.values()) for count in self.counts]
+        self.frequency = Counter(word for count in self.counts for word in count)
+
+    @classmethod
+    def of(cls, folder: Path) -> Library:
+        """The text documents under a folder."""
+        files = sorted(path for path in folder.rglob("*") if path.suffix in (".md", ".txt", ".rst", ".html"))
+        return cls({path.relative_to(folder).as_posix(): path.read_text("utf-8", "replace") for path in files})
+
+    def search(self, query: str, limit: int = 8, without: frozenset[str] = frozenset()) -> list[Passage]:
+        """The best passages, best first."""
+        total = len(self.pieces)
+        mean = sum(self.lengths) / max(1, total)
+        wanted = sorted(set(_words(query)))
+        scored = []
+        for index, count in enumerate(self.counts):
+            score = 0.0
+            for word in wanted:
+                if count[word]:
+                    idf = math.log(1 + (total - self.frequency[word] + 0.5) / (self.frequency[word] + 0.5))
+                    score += idf * count[word] * 2.2 / (count[word] + 1.2 * (0.25 + 0.75 * self.lengths[index] / mean))
+            if score > 0 and self.pieces[index].source not in without:
+                scored.append((-score, index))
+        return [msgspec.structs.replace(self.pieces[index], score=-score) for score, index in sorted(scored)[:limit]]
+
+    def read(self, source: str) -> list[Passage]:
+        """A document whole, in sections."""
+        return _pieces(source, self.documents[source], sections) if source in self.documents else []
+
+
+def _pieces(source: str, text: str, cut: Callable[[str, str], list[Piece]]) -> list[Passage]:
+    return [Passage(source, "v1", text[p.start : p.end], p.heading, p.start, 0.0, "docs") for p in cut(text, source)]
+
+
+def _words(text: str) -> Iterable[str]:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    return (word.removesuffix("s") for word in re.findall(r"[a-z0-9]+", spaced.lower()))
+
+
+class Played(msgspec.Struct):
+    """How a turn went: its answer, the plan, the revisions, all items, and how many times the reader was asked."""
+
+    answer: AnswerArguments
+    plan: PlanArguments | None
+    revisions: list[ReviseArguments]
+    items: list[Item]
+    rounds: int
+    steps: int
+
+    @property
+    def sources(self) -> list[str]:
+        """The documents cited, in the order of their first use."""
+        return list(dict.fromkeys(c.source for sentence in self.answer.sentences for c in sentence.citations))
+
+    @property
+    def text(self) -> str:
+        """The sentences, a line each."""
+        return "\n".join(sentence.text for sentence in self.answer.sentences)
+
+
+class Loop:
+    """One turn. `withdrawn` documents are found at first, give nothing when read, and vanish from then on."""
+
+    def __init__(self, library: Library, tools: Sequence[ToolSpec] = TOOLS, withdrawn: frozenset[str] = frozenset()) -> None:
+        self.library = library
+        self.tools = tools
+        self.withdrawn = withdrawn
+        self.gone = False
+        self.items: list[Item] = []
+        self.steps = 1  # the one that is kept for the end
+        self.plan: PlanArguments | None = None
+        self.revisions: list[ReviseArguments] = []
+
+    def add(self, body: Body, origin: str, answers: str = "", step: str = "") -> str:
+        """Put an item at the end of the conversation; its id."""
+        item = place(Draft(body, answers=answers), f"{len(self.items)}.0", origin, step)
+        self.items.append(item)
+        return item.id
+
+    def play(self, question: str, earlier: Sequence[tuple[str, Body]] = ()) -> Played:
+        """Ask, carry out what the reader calls, until it answers."""
+        for asked, answered in earlier:
+            self.add(Text(asked), "user")
+            self.add(answered, "extractive")
+        self.add(Text(question), "user")
+        self.add(ToolCall("search", {"query": question, "limit": 8}), "runtime")
+        self.steps += 1
+        for passage in self.library.search(question):
+            self.add(passage, "tool:search", step="st1")
+        for rounds in range(1, ROUNDS_MAX + 1):
+            self.steps += 1
+            answer = self.round()
+            if answer is not None:
+                return Played(answer, self.plan, self.revisions, self.items, rounds, self.steps)
+        raise AssertionError("no answer after eight rounds")
+
+    def round(self) -> AnswerArguments | None:
+        """Ask once; the answer, or None after carrying out what was called."""
+        for call in respond(self.shown(), self.tools):
+            assert isinstance(call, ToolCall), call
+            assert call.name in {tool.name for tool in self.tools}
+            made = self.add(call, "extractive")
+            if call.name == "answer":
+                answer = msgspec.convert(call.arguments, AnswerArguments)
+                self.verify(answer)
+                return answer
+            if call.name == "plan":
+                self.plan = msgspec.convert(call.arguments, PlanArguments)
+                self.carry_out(self.plan.steps, made)
+            elif call.name == "revise":
+                revision = msgspec.convert(call.arguments, ReviseArguments)
+                self.revisions.append(revision)
+                self.carry_out(revision.add, made)
+            else:
+                self.perform(call.name, call.arguments, made, f"st{self.steps}")
+        return None
+
+    def shown(self) -> list[Item]:
+        """What the reader sees: no hits of documents that were read, nothing of withdrawn ones."""
+        read = {b.source for i in self.items if isinstance(b := i.body, Passage) and b.score == 0}
+        hidden = self.withdrawn if self.gone else frozenset[str]()
+        return [
+            item
+            for item in self.items
+            if not isinstance(b := item.body, Passage) or (b.source not in hidden and not (b.score and b.source in read))
+        ]
+
+    def carry_out(self, steps: Sequence[PlannedStep], made: str) -> None:
+        """Perform the steps of a plan or revision in their order, as far as there is room."""
+        assert len({step.id for step in steps}) == len(steps) <= 8
+        for step in steps:
+            assert self.steps < STEPS_MAX, [step.arguments for step in steps]
+            self.perform(step.tool, step.arguments, made, f"st{self.steps}")
+
+    def perform(self, tool: str, arguments: dict[str, Any], made: str, step: str) -> None:
+        """One search or read."""
+        self.steps += 1
+        self.gone = True
+        found: Sequence[Body] = ()
+        if tool == "search":
+            search = msgspec.convert(arguments, SearchArguments)
+            found = self.library.search(search.query, search.limit, self.withdrawn)
+        elif tool == "read":
+            source = msgspec.convert(arguments, ReadArguments).source
+            found = () if source in self.withdrawn else self.library.read(source)
+        for body in found or [Failure("not_found", "nothing found")]:
+            self.add(body, f"tool:{tool}", made, step)
+
+    def verify(self, answer: AnswerArguments) -> None:
+        """Every sentence and conflict passes the check of real answers, over the documents that were shown."""
+        shown = {item.body.source for item in self.shown() if isinstance(item.body, Passage)}
+        shown |= {c.source for item in self.items if item.kind == "answer" for c in getattr(item.body, "citations", ())}
+        texts = self.library.documents
+        evidence = {source: [Evidence(Source("docs", source, "v1"), texts[source])] for source in sorted(shown)}
+        verdicts = judge_answer(answer, evidence, None, must_cite=True)
+        assert all(verdict.status == "pass" and verdict.code == "" for verdict in verdicts), [
+            (v, answer) for v in verdicts if v.status != "pass" or v.code
+        ]
+        pairs = [(c.source, c.quote) for sentence in answer.sentences for c in sentence.citations]
+        pairs += [(value.source, value.quote) for conflict in answer.conflicts for value in conflict.values]
+        assert all(quote in texts[source] for source, quote in pairs)
+
+
+def play(documents: Mapping[str, str] | Library, question: str) -> Played:
+    """One turn over some documents with all tools."""
+    library = documents if isinstance(documents, Library) else Library(documents)
+    return Loop(library).play(question)
