@@ -71,7 +71,7 @@ def _faults_of(stored: StoredFrame, before: tuple[int, str], parts: Set[str]) ->
         yield f"{where} it was not written after the frame that stands before it."
     for digest in frame.world.parts.values():
         if digest not in parts:
-            yield f"{where} the part {digest} of its world is missing."
+            yield f"{where} a part of its world is missing ({digest})."
 
 
 class _Links:

@@ -69,11 +69,12 @@ SET_REVOKED = "INSERT OR REPLACE INTO revoked VALUES (?, ?)"
 SET_LEASE = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)"
 RELEASE = "UPDATE leases SET owner = NULL WHERE session = ? AND fence = ?"
 
+# Blobs are cast and names filled in, because these are read when other hands may have been here.
 ALL_FRAMES = (
-    "SELECT f.id, s.session, f.first_seq, f.last_seq, f.digest, f.frame"
+    "SELECT f.id, coalesce(s.session, '#' || f.session), f.first_seq, f.last_seq, f.digest, CAST(f.frame AS BLOB)"
     " FROM frames f LEFT JOIN sessions s ON s.id = f.session ORDER BY f.id"
 )
 ALL_HEADS = "SELECT session, seq, head FROM sessions"
 ALL_COMMITS = "SELECT number, frame, digest FROM commits ORDER BY number"
-ALL_PARTS = "SELECT digest, part FROM parts"
-ALL_BODIES = "SELECT hash, body FROM bodies"
+ALL_PARTS = "SELECT digest, CAST(part AS BLOB) FROM parts"
+ALL_BODIES = "SELECT hash, CAST(body AS BLOB) FROM bodies"
