@@ -154,7 +154,7 @@ class Store:
         if not self.inline:
             with self._group:  # after the group under way
                 while jobs := self._take():
-                    _tell(jobs, self._commit(self._fill(jobs)))
+                    _tell(jobs, self._commit(self._fill([job.fn for job in jobs])))
             self._groups.put(None)
             self._thread.join()
         if self._pool is not None:
@@ -167,12 +167,14 @@ class Store:
     async def _submit(self, fn: Callable[[apsw.Connection], T], long: bool) -> T:
         if self._closed:
             raise StoreError(f"The store {self.path} is closed; open it again.")
+        if self.inline:
+            value, error = self._commit(self._fill([fn]))[0]
+            self._checkpoint()
+            if error is not None:
+                raise error
+            return value  # type: ignore[no-any-return]
         loop = asyncio.get_running_loop()
         job = _Job(fn, loop, loop.create_future(), long)
-        if self.inline:
-            _resolve(list(zip([job.future], self._commit(self._fill([job])), strict=True)))
-            self._checkpoint()
-            return job.future.result()  # type: ignore[no-any-return]
         self._waiting.append(job)
         # Not at once: all writes of one turn of the loop go together. Under way already: its end looks at what waits.
         if self._starting is not loop and not self._group.locked():
@@ -193,7 +195,7 @@ class Store:
         self._hurried = True
         outcomes = None
         try:
-            outcomes = self._fill(jobs)
+            outcomes = self._fill([job.fn for job in jobs])
         except apsw.BusyError:
             pass  # another process writes: the thread can wait for it
         except BaseException:
@@ -207,7 +209,7 @@ class Store:
         """The writer thread."""
         while (group := self._groups.get()) is not None:
             jobs, outcomes = group
-            _tell(jobs, self._commit(outcomes or self._fill(jobs)))
+            _tell(jobs, self._commit(outcomes or self._fill([job.fn for job in jobs])))
             self._checkpoint()
             self._end()
 
@@ -225,17 +227,17 @@ class Store:
             jobs.append(self._waiting.popleft())
         return jobs
 
-    def _fill(self, jobs: Sequence[_Job]) -> list[_Outcome]:
+    def _fill(self, fns: Sequence[Callable[[apsw.Connection], Any]]) -> list[_Outcome]:
         """Begin a transaction and run the writes in it: what each returned or raised.
 
         If the transaction is lost, all of them failed. Raises BusyError where waiting for another process is out of question.
         """
         con = self._writer
         if self._failed is not None:
-            return [(None, StoreError(str(self._failed))) for _ in jobs]
+            return [(None, StoreError(str(self._failed))) for _ in fns]
         try:
             con.execute("BEGIN IMMEDIATE")
-            outcomes = [self._attempt(job.fn) for job in jobs]
+            outcomes = [self._attempt(fn) for fn in fns]
             for seal in self._seals:
                 seal(con)
         except BaseException as error:
@@ -243,7 +245,7 @@ class Store:
                 con.execute("ROLLBACK")
             if not isinstance(error, Exception) or (self._hurried and isinstance(error, apsw.BusyError)):
                 raise
-            return [(None, store_error(self.path, error)) for _ in jobs]
+            return [(None, store_error(self.path, error)) for _ in fns]
         return outcomes
 
     def _attempt(self, fn: Callable[[apsw.Connection], Any]) -> _Outcome:
