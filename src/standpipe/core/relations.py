@@ -109,7 +109,7 @@ def graph(relations: Iterable[str]) -> Graph:
     )
 
 
-class Reach(msgspec.Struct, frozen=True):
+class Reach(msgspec.Struct):  # not frozen only because the port's Rights has a revision that could be set
     """What one principal may do in one namespace at one revision.
 
     A folder's documents need a relation once the folder is governed. In the namespace of the whole tenant (empty), a type
