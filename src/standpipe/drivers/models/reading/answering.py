@@ -12,7 +12,7 @@ from standpipe.core.control import (
     AnswerSentence,
     CitedQuote,
 )
-from standpipe.drivers.models.reading.conflict import Disagreement, disagreements
+from standpipe.drivers.models.reading.conflict import disagreements
 from standpipe.drivers.models.reading.cues import instructs
 from standpipe.drivers.models.reading.evidence import Cited, Evidence
 from standpipe.drivers.models.reading.planning import findings
@@ -26,32 +26,45 @@ from standpipe.drivers.models.reading.terms import terms
 
 SENTENCES_MAX = 16
 _ONE_PART = 6
-_FEW_PARTS = 5
-_PER_PART = 4
 _CONFLICTS_MAX = 4
 
 
 def answer(question: Question, evidence: Evidence, lenses: Sequence[Lens], banned: frozenset[str] = frozenset()) -> AnswerArguments:
     """The best answer that what is in sight supports; sentences whose quote is in `banned` are left out."""
-    each = _ONE_PART if len(lenses) == 1 else _FEW_PARTS if len(lenses) == 2 else _PER_PART
-    if question.document and len(lenses) == 1:
-        each = SENTENCES_MAX - 6
-    chosen: list[list[Choice]] = []
+    candidates: list[list[Choice]] = []
     gaps: list[AnswerGap] = []
     for index, lens in enumerate(lenses):
         judged = support(lens)
-        used = banned | {choice.cited.unit.quote for part in chosen for choice in part}
-        found = choose(lens, index, judged.documents, each, used) or choose(lens, index, judged.documents, each, banned)
-        chosen.append(found)
+        found = choose(lens, index, judged, SENTENCES_MAX, banned) if judged.documents else []
+        candidates.append(found)
         if not found:
             gaps.append(AnswerGap(_nothing(lens, judged.missing), index))
         elif judged.missing:
             gaps.append(AnswerGap(f"Not mentioned in what was found: {', '.join(judged.missing)}.", index))
     found_again = _looked_into(question, evidence, lenses)
     extra = [choice for finding in found_again for choice in _recurring(finding, evidence, _part_for(lenses), banned)]
+    most = SENTENCES_MAX - len(extra) if question.document else _ONE_PART + 3 * (len(lenses) - 1)
     listed = _conflicts(question, evidence, found_again)
-    quoted = [sentence(choice) for choice in _ordered(chosen, extra)]
+    quoted = [sentence(choice) for choice in _ordered(shared_out(candidates, most), extra)]
     return AnswerArguments(tuple(quoted), tuple(gaps), tuple(listed))
+
+
+def shared_out(candidates: Sequence[Sequence[Choice]], most: int) -> list[list[Choice]]:
+    """At most `most` of the candidates, part by part in turn; a sentence that suits several parts goes to the one it suits
+    best, a part without any other keeps its best all the same."""
+    best = [part[0].score if part else 1.0 for part in candidates]
+    suits: dict[str, tuple[float, int]] = {}
+    for index, part in enumerate(candidates):
+        for choice in part:
+            quote = choice.cited.unit.quote
+            suits[quote] = max(suits.get(quote, (0.0, 0)), (choice.score / best[index], index))
+    own = [[c for c in part if suits[c.cited.unit.quote][1] == n] or list(part[:1]) for n, part in enumerate(candidates)]
+    found: list[list[Choice]] = [[] for _ in candidates]
+    for place in range(most):
+        for index, part in enumerate(own):
+            if place < len(part) and sum(map(len, found)) < most:
+                found[index].append(part[place])
+    return found
 
 
 def _nothing(lens: Lens, missing: Sequence[str]) -> str:
@@ -61,11 +74,9 @@ def _nothing(lens: Lens, missing: Sequence[str]) -> str:
 
 def _ordered(chosen: list[list[Choice]], extra: list[Choice]) -> list[Choice]:
     """The most relevant sentence first, then part by part; what recurs stands after the sentences of its part."""
-    grouped = [choice for part in chosen for choice in part]
-    found = sorted(grouped, key=lambda choice: -choice.score)[:1]
-    room = SENTENCES_MAX - len(extra)
+    found = sorted((choice for part in chosen for choice in part), key=lambda choice: -choice.score)[:1]
     for index, part in enumerate(chosen):
-        found += [choice for choice in part if choice not in found and len(found) < room]
+        found += [choice for choice in part if choice not in found]
         found += [choice for choice in extra if choice.part == index and not any(alike(choice.cited, o.cited) for o in found)]
     return found
 

@@ -168,9 +168,12 @@ def _same_thing(one: Statement, two: Statement, subjects: frozenset[frozenset[st
         return frozenset()
     whole = (one.content | two.content) - left - right
     named = frozenset(term for subject in subjects if subject <= whole for term in subject)
+    owners = (_subject(one.document), _subject(two.document))
     anchored = bool(named & (one.content | one.context) & (two.content | two.context))
+    anchored = anchored or any(owner and owner <= one.context & two.context for owner in owners)
     rest = common - named
-    if (anchored and rest) or (len(common) >= 3 and not left and not right):
+    siblings = one.document.group == two.document.group  # pages of a kind, each about something of its own
+    if (anchored and rest) or (len(common) >= 3 and not left and not right and not siblings):
         return whole
     return frozenset()
 

@@ -39,7 +39,7 @@ _UNITS = {
     "cause": r"\b(?:because|caus\w+|due\s+to|as\s+a\s+result|reasons?|leads?\s+to|led\s+to|triggered|occurs?|happens?\s+(?:if|when)|since|if\b.*\bnot|fires?\s+(?:if|when)|so\s+that|why)\b",
     "impact": r"\b(?:will|cannot|can\s+not|may|might|could|impact\w*|affect\w*|unavailable|unable|lost?|los(?:e|es|ing)|degrad\w+|fails?|failing|missing|risk|critical|no\s+longer|result)\b",
     "define": r"\b(?:is|are|means?|refers?\s+to|stands?\s+for|defined\s+as|describes?|fires?|triggered|typically|when|someone|something)\b",
-    "who": r"\b(?:team|owner|owned|lead|manager|engineer|commander|responsible|on[- ]call|contact|person|primary|secondary|ask|page|call|by\s+the|role|job)\b|@|[A-Z][a-z]+\s+[A-Z][a-z]+",
+    "who": r"\b(?:team|owner|owned|lead|manager|engineer|commander|responsible|on[- ]call|contact|person|primary|secondary|ask|page|call|by\s+the|role|job)\b|@",
     "when": r"\b(?:\d{1,2}:\d\d|\d+\s*(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|ms|s|min|h)|monday|tuesday|wednesday|thursday|friday|saturday|sunday|"
     r"january|february|march|april|may|june|july|august|september|october|november|december|within|before|after|until|daily|weekly|monthly|every|(?:19|20)\d\d)\b",
     "number": r"\d",
@@ -47,7 +47,7 @@ _UNITS = {
 }
 _UNIT_PATTERNS = {kind: re.compile(pattern, re.I) for kind, pattern in _UNITS.items()}
 _POINTER = re.compile(r"^\W*(?:see|read|refer to|for more|more info\w*|learn more|click|documentation|further reading|here(?:'s| is| are))\b", re.I)
-_FIRST = re.compile(r"\b(?:first|start|begin|initially|before anything|immediately)\b", re.I)
+_PERSON = re.compile(r"\b[A-Z][a-z]+\s+(?:[A-Z]\.\s+)?[A-Z][a-z]+\b")
 
 
 def heading_fits(kind: str, unit: Unit) -> bool:
@@ -56,11 +56,13 @@ def heading_fits(kind: str, unit: Unit) -> bool:
     return bool(near & _HEADING_STEMS[kind])
 
 
-def unit_fits(kind: str, unit: Unit) -> bool:
-    """Whether the sentence itself speaks like this kind of answer."""
-    if kind in ("check", "fix") and instructs(unit):
-        return True
-    return bool(_UNIT_PATTERNS[kind].search(unit.text))
+def unit_fits(kind: str, unit: Unit) -> float:
+    """How much the sentence itself speaks like this kind of answer, 0..1."""
+    if kind in ("check", "fix"):
+        return 1.0 if instructs(unit) else 0.6 * bool(_UNIT_PATTERNS[kind].search(unit.text))
+    if kind == "who" and _PERSON.search(unit.text):
+        return 1.0
+    return (0.5 if kind == "who" else 1.0) * bool(_UNIT_PATTERNS[kind].search(unit.text))
 
 
 def instructs(unit: Unit) -> bool:
@@ -83,4 +85,5 @@ def fit(kinds: frozenset[str], unit: Unit) -> float:
 
 def points_elsewhere(unit: Unit) -> bool:
     """Whether a sentence only sends the reader somewhere else."""
-    return bool(_POINTER.match(unit.text)) and len(unit.text) < 140
+    listed = unit.kind == "item" and unit.quote.lstrip("*_ ").startswith("[") and "](" in unit.quote
+    return listed or (bool(_POINTER.match(unit.text)) and len(unit.text) < 140)

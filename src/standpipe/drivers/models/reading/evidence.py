@@ -172,7 +172,8 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def asked(self) -> frozenset[frozenset[str]]:
         """The searches made so far, as sets of terms."""
-        queries = [arguments.get("query") for tool, arguments in self.steps if tool == "search"]
+        every = [step for move in self.moves for step in _steps_of(move)]
+        queries = [arguments.get("query") for tool, arguments in every if tool == "search"]
         return frozenset(terms(query) for query in queries if isinstance(query, str))
 
     @cached_property
@@ -183,14 +184,8 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def steps(self) -> list[tuple[str, dict[str, Any]]]:
-        """Every search and read of this turn, planned or called, as (tool, arguments)."""
-        found: list[tuple[str, dict[str, Any]]] = []
-        for move in self.moves:
-            planned = move.arguments.get("steps" if move.name == "plan" else "add", ()) if move.name in ("plan", "revise") else ()
-            found.extend((str(step.get("tool")), dict(step.get("arguments", {}))) for step in planned)
-            if move.name in ("search", "read"):
-                found.append((move.name, move.arguments))
-        return found
+        """Every search and read of this turn that was the model's own, planned or called, as (tool, arguments)."""
+        return [step for move in self.moves if move.own for step in _steps_of(move)]
 
     @property
     def step_ids(self) -> frozenset[str]:
@@ -206,6 +201,13 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
     def made(self, name: str) -> list[Move]:
         """The moves of that name that are the model's own."""
         return [move for move in self.moves if move.own and move.name == name]
+
+
+def _steps_of(move: Move) -> list[tuple[str, dict[str, Any]]]:
+    if move.name in ("search", "read"):
+        return [(move.name, move.arguments)]
+    planned = move.arguments.get({"plan": "steps", "revise": "add"}.get(move.name, ""), ())
+    return [(str(step.get("tool")), dict(step.get("arguments", {}))) for step in planned]
 
 
 def gather(conversation: Sequence[Item]) -> Evidence:

@@ -9,7 +9,7 @@ from standpipe.drivers.models.reading.terms import words
 _ASKS = frozenset("what which who where when whose whom".split())
 _COUNTS = frozenset("many much long often soon fast big large quickly".split())
 _SKIPPED = frozenset(
-    "the a an our your my their this that these those of and or is are was were does do did 's s it its to any all some each kind kinds type sort".split()
+    "the a an our your my their this that these those of is are was were does do did 's s it its to any all some each kind kinds type sort".split()
 )
 _ENDS = frozenset(
     """for in on at from by with per when if who can could should must will would may has have had after before during while used use uses
@@ -22,8 +22,8 @@ _AUXILIARIES = frozenset("do does did can could should would must will to is are
 _OPENINGS = frozenset("and but so then also please in on at for to from of by with under since hey hi hello ok okay well".split())
 
 
-def focus(clause: str) -> list[str]:
-    """The words of the thing asked for, as they stand; none where the question word is followed by a clause."""
+def focus(clause: str) -> list[list[str]]:
+    """The words of the thing asked for, or of each of the things joined by `and`; none where a clause follows directly."""
     said = [word for word in words(re.sub(r"['’]s\b", "", clause))]
     place = 0
     while place < len(said) and said[place].lower() in _OPENINGS:
@@ -36,7 +36,7 @@ def focus(clause: str) -> list[str]:
     return _phrase(said[place + 1 :]) if opener in _ASKS else []
 
 
-def _after_how(said: list[str]) -> list[str]:
+def _after_how(said: list[str]) -> list[list[str]]:
     """`how many X`, or the object of `how do I VERB X`, or the subject of `how does X ...`."""
     if said and said[0].lower() in _COUNTS:
         rest = said[1:]
@@ -55,14 +55,16 @@ def _after_how(said: list[str]) -> list[str]:
     return _phrase(rest)
 
 
-def _phrase(said: list[str]) -> list[str]:
-    """The words up to where the noun phrase ends."""
-    found: list[str] = []
+def _phrase(said: list[str]) -> list[list[str]]:
+    """The words up to where the noun phrase ends, cut at `and`."""
+    found: list[list[str]] = [[]]
     for word in said:
         if word.isupper() and len(word) > 1:
-            found.append(word)
+            found[-1].append(word)
+        elif word.lower() in ("and", "or"):
+            found.append([])
         elif word.lower() in _ENDS:
             break
         elif word.lower() not in _SKIPPED:
-            found.append(word)
-    return found
+            found[-1].append(word)
+    return [group for group in found if group]

@@ -18,11 +18,11 @@ from standpipe.drivers.models.reading.terms import pieces, terms, words
 STEPS_MAX = 10
 """Searches and reads of a turn: with the first look, the model calls and the reserve they fit into sixteen steps."""
 PLAN_MAX = 6
-_WIDE = 40
+_WIDE = 50
 _NEW = 0.34  # a search is new when this share of its terms was in no search before
 _CLOSE = 0.72  # of the best document's worth, what another must have to be read as well
 _BETTER = 1.1
-_TROUBLE = "incident problem failure cause"
+_TROUBLE = "incident problem failure cause impact severity"
 _NUMBERS = "settings limits configuration"
 
 
@@ -77,8 +77,10 @@ def first_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], o
         about = _words(question.subject)
         steps.search(f"{about} {_NUMBERS}", f"all there is about {about}, and its numbers", _WIDE, again=True)
         steps.search(f"{about} {_TROUBLE}", f"what went wrong before with {about}", _WIDE, again=True)
-        for lens in sorted(lenses, key=lambda lens: lens.covered(_seen(lens), lens.essential))[:3]:
-            steps.search(_query(lens.part), f"for the part: {lens.part.text}", again=True)
+        subject = {term.ways for term in question.subject}
+        for lens in sorted(lenses, key=lambda lens: lens.covered(_seen(lens), lens.essential)):
+            if any(term.ways not in subject for term in lens.part.strong) or not lens.part.strong:
+                steps.search(_query(lens.part), f"for the part: {lens.part.text}", again=True)
         reason = f"a text about {about}: its parts, its numbers, and what went wrong before"
         return Move(tuple(steps.found[: PLAN_MAX - 1]), reason)
     for lens in lenses:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import msgspec
 
 from standpipe.drivers.models.reading.focus import focus
-from standpipe.drivers.models.reading.terms import STOP, WEAK, compound, forms, joined, pieces, stem, terms, words
+from standpipe.drivers.models.reading.terms import STOP, WEAK, compound, forms, joined, pieces, terms, words
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Part(msgspec.Struct, frozen=True):
     """One thing asked for: its words, its terms, the `context` that it takes from the rest of the question, and `kinds`.
 
     `leans` when the words alone do not say what it is about, so that an answer must speak of the context too. `focus` are
-    the distinctive words of the very thing asked for.
+    the distinctive words of the very thing asked for, or of each of several things.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Part(msgspec.Struct, frozen=True):
     context: tuple[Term, ...] = ()
     kinds: frozenset[str] = frozenset()
     leans: bool = False
-    focus: tuple[Term, ...] = ()
+    focus: tuple[tuple[Term, ...], ...] = ()
 
     @property
     def strong(self) -> tuple[Term, ...]:
@@ -100,7 +100,7 @@ _KINDS = {
     r"|what\s+to\s+do|what\s+now|what\s+next)\b",
     "cause": r"\b(?:why|caus\w+|reasons?|leads?\s+to|led\s+to|trigger\w*|due\s+to|behind)\b",
     "impact": r"\b(?:impact\w*|effects?|affect\w*|consequences?|what\s+happens|happen\s+(?:if|when)|symptoms?|risks?|dangers?|serious)\b",
-    "define": r"^\W*(?:what|who)(?:'s|’s|\s+is|\s+are|\s+was|\s+were)\b|\bmean(?:s|ing)?\b|\bdefin\w+|\bstands?\s+for\b|\bpurpose\b"
+    "define": r"^\W*what(?:'s|’s|\s+is|\s+are|\s+was|\s+were)\b|\bmean(?:s|ing)?\b|\bdefin\w+|\bstands?\s+for\b|\bpurpose\b"
     r"|\bcalled\b|\bexplain\b|\bdescribe\b|\bdifferences?\b|\brole\s+of\b",
     "who": r"\b(?:who|whom|whose|people|person|which\s+(?:team|person|people|role|group))\b",
     "when": r"^\W*(?:by\s+|since\s+|until\s+)?when\b|\b(?:and|,)\s+when\s+(?:do|does|did|is|are|must|should|will)\b|\bhow\s+(?:long|soon|often|quickly|fast|late|early)\b|\bwhat\s+(?:time|date|day)\b|\bdeadline\b",
@@ -112,21 +112,22 @@ _KIND_PATTERNS = {kind: re.compile(pattern, re.I) for kind, pattern in _KINDS.it
 _NAME = re.compile(r"[a-z][A-Z]|[A-Z]{2,}|\d|_|[A-Z].*[A-Z]")
 
 
-def understand(text: str, earlier: str = "") -> Question:
-    """Read a question. `earlier` is the question of the turn before, which a follow-up may lean on."""
+def understand(text: str, earlier: str = "", known: frozenset[str] = frozenset()) -> Question:
+    """Read a question. `earlier` is the question of the turn before, which a follow-up may lean on; `known` are the terms of
+    the documents seen. The parts follow from the text alone.
+    """
     text = text.strip()[:_LENGTH_MAX]
     follow = next((kind for kind, pattern in _FOLLOW.items() if earlier and pattern.match(text)), "")
     if follow:
-        return msgspec.structs.replace(understand(earlier), text=text, follow=follow)
+        return msgspec.structs.replace(understand(earlier, known=known), text=text, follow=follow)
     asked = _clauses(text)
     document = _wants_document(text) or len(asked.clauses) >= 3
     weaker = frozenset(word.lower() for word in _KINDS_OF_TEXT.findall(text)) if document else frozenset()
-    told = question_terms(asked.told, weaker=weaker)
-    head = question_terms(asked.head, weaker=weaker)
-    lean = question_terms(earlier) if earlier else ()
+    reader = Reader(known, weaker)
+    told, head, lean = reader.terms(asked.told), reader.terms(asked.head), reader.terms(earlier)
     parts: list[Part] = []
     for clause in asked.clauses[:_PARTS_MAX]:
-        own = question_terms(clause, weaker=weaker)
+        own = reader.terms(clause)
         strong = sum(not term.weak for term in own)
         points = bool(_BACKWARD.search(clause)) and not document
         shared = (*head, *told, *(parts[0].terms if document and parts and not head else ()))
@@ -134,11 +135,15 @@ def understand(text: str, earlier: str = "") -> Question:
             before = parts[-1].terms + parts[-1].context if parts else ()
             shared = (*shared, *before, *(lean if strong == 0 and not before and not told else ()))
         context = _without(shared, own)
-        leans = bool(context) and (strong == 0 or points or (strong == 1 and bool(told) and not document))
-        very = {piece for word in focus(clause) for piece in pieces(word)}
-        focal = tuple(term for term in own if not term.weak and any(very & way for way in term.ways))
+        leans = bool(context) and not document and (strong == 0 or points or (strong == 1 and bool(told)))
+        focal = tuple(_focal(group, own) for group in focus(clause))
         parts.append(Part(clause, own, context, kinds(clause), leans, focal))
     return Question(text, tuple(parts), document, subject=_subject(parts, (*head, *told)))
+
+
+def _focal(group: list[str], own: tuple[Term, ...]) -> tuple[Term, ...]:
+    very = {piece for word in group for piece in pieces(word)}
+    return tuple(term for term in own if not term.weak and any(very & way for way in term.ways))
 
 
 def _subject(parts: list[Part], shared: tuple[Term, ...]) -> tuple[Term, ...]:
@@ -152,38 +157,44 @@ def kinds(clause: str) -> frozenset[str]:
     return frozenset(kind for kind, pattern in _KIND_PATTERNS.items() if pattern.search(clause))
 
 
-_LIGHT = frozenset(
-    """be become bring carry come do end figure fill find get give go hang help hold keep look make move pick point put run set show
-    sort stand start stay take talk think turn wait work write""".split()
-)
-"""Verbs that make everyday idioms with any particle."""
+_POINTING = frozenset("this that these those such".split())
 
 
-def question_terms(text: str, *, weaker: frozenset[str] = frozenset()) -> tuple[Term, ...]:
-    """The words of a question that mean something, each once; those in `weaker` count as everyday words."""
-    found: dict[str, Term] = {}
-    opening = True
-    product = _product(text)
-    said = words(text)
-    taken = -1
-    for index, word in enumerate(said):
-        after = said[index + 1] if index + 1 < len(said) else ""
-        both = compound(word, after) if after else ()
-        first, opening = opening, False
-        if both and stem(word) not in _LIGHT:
-            found.setdefault(both[0], Term(f"{word} {after}", (frozenset(both),)))
-            taken = index + 1
-            continue
-        if index == taken or word.lower() in STOP or not (own := pieces(word)):
-            continue
-        ways = {frozenset(own)} if len(own) > word.count("-") else set()  # not by `call` alone for `on-call`
-        ways |= {frozenset((joined(word),))} if len(own) > 1 or "-" in word else set()
-        ways |= {frozenset((joined(a + b),)) for a, b in pairwise(said[max(0, index - 1) : index + 2])}
-        name = bool(_NAME.search(word)) or (word[0].isupper() and not first)
-        everyday = word.lower() in weaker or len(own) > word.count("-") and all(piece in WEAK or piece.isdigit() for piece in own)
-        weak = word == product or (not name and everyday)
-        found.setdefault(forms(word)[-1], Term(word, tuple(sorted(ways, key=sorted)), weak, name))
-    return tuple(found.values())
+class Reader(msgspec.Struct, frozen=True):
+    """What reading a question depends on: the terms `known` from the documents seen, the words that are `weaker` than usual."""
+
+    known: frozenset[str] = frozenset()
+    weaker: frozenset[str] = frozenset()
+
+    def terms(self, text: str) -> tuple[Term, ...]:
+        """The words of a question that mean something, each once. A word and its particle (`roll back`, `on call`) are one
+        term where the documents know them as one."""
+        found: dict[str, Term] = {}
+        product = _product(text)
+        said = words(text)
+        skipped = -1
+        for index, word in enumerate(said):
+            before, after = said[index - 1] if index else "", said[index + 1] if index + 1 < len(said) else ""
+            both = compound(word, after) if after else ()
+            if both and both[0] in self.known:
+                found.setdefault(both[0], Term(f"{word} {after}", (frozenset(both),)))
+                skipped = index + 1
+            elif index != skipped and word.lower() not in STOP and pieces(word):
+                ways = [joined(one + two) for one, two in pairwise(filter(None, (before, word, after)))]
+                weak = word == product or word.lower() in self.weaker or before.lower() in _POINTING
+                found.setdefault(forms(word)[-1], _term(word, ways, weak=weak, opening=index == 0))
+        return tuple(found.values())
+
+
+def _term(word: str, joints: list[str], *, weak: bool, opening: bool) -> Term:
+    """A word as a term; `joints` are what it may be part of when written as one word with a neighbour."""
+    own = pieces(word)
+    ways = {frozenset(own)} if len(own) > word.count("-") else set()  # not by `call` alone for `on-call`
+    ways |= {frozenset((joined(word),))} if len(own) > 1 or "-" in word else set()
+    ways |= {frozenset((joint,)) for joint in joints}
+    name = bool(_NAME.search(word)) or (word[0].isupper() and not opening)
+    everyday = len(own) > word.count("-") and all(piece in WEAK or piece.isdigit() for piece in own)
+    return Term(word, tuple(sorted(ways, key=sorted)), weak or (not name and everyday), name and not weak)
 
 
 def _product(text: str) -> str:

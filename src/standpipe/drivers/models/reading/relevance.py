@@ -14,7 +14,8 @@ from standpipe.drivers.models.reading.question import Part, Term
 from standpipe.drivers.models.reading.terms import flow
 
 _BASE = {"name": 1.5, "strong": 1.0, "weak": 0.25}
-_CONTEXT = 0.6
+_CONTEXT = 0.45
+_ONLY = 0.8  # an everyday word that is all a part says of itself
 _FLOOR = 0.2
 _REACH = 2  # sentences on either side that count as near
 
@@ -36,7 +37,10 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
         having = sum(max((self.evidence.frequency[stem] for stem in way), default=0) for way in term.ways)
         total = max(self.evidence.sentences, having)
         rarity = math.log((total + 1) / (having + 0.5)) / math.log((total + 1) / 0.5)
-        return _BASE["name" if term.name else "weak" if term.weak else "strong"] * max(rarity, _FLOOR)
+        base = _BASE["name" if term.name else "weak" if term.weak else "strong"]
+        if term.weak and not self.part.strong and not self.part.leans:
+            base = _ONLY
+        return base * max(rarity, _FLOOR)
 
     @cached_property
     def essential(self) -> tuple[tuple[Term, float], ...]:
@@ -65,7 +69,7 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
                 often = max(min((document.counts[stem] for stem in way), default=0) for way in term.ways)
                 spoken += weight * (0.5 + 0.3 * often / (often + 2))
         near = max((share for share, _ in self.windows(document)), default=0.0)
-        return 0.3 * spoken / total + 0.4 * near + 0.15 * self.named(document) + 0.15 * document.found
+        return 0.3 * spoken / total + 0.42 * near + 0.2 * self.named(document) + 0.08 * document.found
 
     def windows(self, document: Document) -> list[tuple[float, frozenset[str]]]:
         """For every sentence of a document: how much it covers with its headings and the document's name, half of it with
@@ -86,9 +90,17 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
         return {}
 
     def named(self, document: Document) -> float:
-        """The share of the words of the document's name that the part speaks of: what it is about and nothing else."""
+        """The share of the words of the document's name that the part speaks of (what it only takes from the context counts
+        less): whether it is about this and nothing else."""
         name = [stem for stem in flow(document.source.rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("_", " ")) if not stem.isdigit()]
-        return sum(stem in self.said for stem in name) / len(name) if name else 0.0
+        return sum(self._credit.get(stem, 0.0) for stem in name) / len(name) if name else 0.0
+
+    @cached_property
+    def _credit(self) -> dict[str, float]:
+        context = _CONTEXT if not self.part.leans else 1.0
+        shared = {stem: context for term in self.part.context for way in term.ways for stem in way}
+        own = {stem: 0.5 if term.weak else 1.0 for term in self.part.terms for way in term.ways for stem in way}
+        return {**shared, **own}
 
     @cached_property
     def ranked(self) -> tuple[tuple[float, Document], ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
-from standpipe.drivers.models.reading.evidence import Cited, Document
+from standpipe.drivers.models.reading.evidence import Cited
 from standpipe.drivers.models.reading.relevance import Lens
+from standpipe.drivers.models.reading.support import Support
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -19,15 +18,18 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 _ALIKE = 0.6
+_WORTH = 0.55  # of the best sentence's score, the least that another must have
 _NEAR = 0.5  # of what the best place covers, the least that a quoted one must
 
 
 def choose(
-    lens: Lens, part: int, documents: Iterable[Document], most: int, banned: frozenset[str] = frozenset()
+    lens: Lens, part: int, support: Support, most: int, banned: frozenset[str] = frozenset()
 ) -> list[Choice]:
-    """The best sentences of the documents for a part, best first, none saying again what another says, none in `banned`."""
+    """The best sentences of the documents that support a part, best first, none saying again what another says, none in
+    `banned`. A document without which something asked for would not be covered is heard at least once."""
+    needed = {document.source for document in support.needed}
     scored: list[tuple[float, int, Choice]] = []
-    chosen = list(documents)
+    chosen = support.documents
     worth = [lens.document(document) for document in chosen]
     for order, document in enumerate(chosen):
         windows = lens.windows(document)
@@ -39,11 +41,15 @@ def choose(
                 scored.append((-score, order * 1_000_000 + cited.place, Choice(cited, part, score)))
     scored.sort(key=lambda entry: entry[:2])
     found: list[Choice] = []
+    heard: set[str] = set()
     for _, _, choice in scored:
-        if len(found) >= most or choice.score < 0.55 * scored[0][2].score:
-            break
+        source = choice.cited.passage.source
+        weak = len(found) >= most or choice.score < _WORTH * scored[0][2].score
+        if weak and (source in heard or source not in needed):
+            continue
         if not any(alike(choice.cited, other.cited) for other in found):
             found.append(choice)
+            heard.add(source)
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from standpipe.drivers.models.reading.evidence import Document
@@ -10,15 +12,17 @@ from standpipe.drivers.models.reading.relevance import Lens
 
 _SUPPORTED = 0.6
 _DOUBTFUL = 0.45
-_DOCUMENTS_MAX = 3
+_DOCUMENTS_MAX = 4
 _GAIN = 0.15
-_TOGETHER = frozenset(("define", "who", "where", "when", "number"))
+_RIVAL = 0.75  # a document almost as relevant as the best, that covers as much, is quoted as well
 
 
 class Support(msgspec.Struct, frozen=True):
-    """The documents to quote, best first (none: nothing supports the part), and the distinctive words they do not have."""
+    """The documents to quote, best first (none: nothing supports the part), those of them that are `needed` to cover what is
+    asked, and the distinctive words that they do not have."""
 
     documents: tuple[Document, ...]
+    needed: tuple[Document, ...] = ()
     missing: tuple[str, ...] = ()
 
     @property
@@ -29,40 +33,43 @@ class Support(msgspec.Struct, frozen=True):
 
 def support(lens: Lens) -> Support:
     """Judge a part. The documents must have its distinctive terms near each other: all of one or two, most of more, every
-    name, every word of the very thing asked for; and a question for a fact needs that thing in one sentence that adds to it."""
+    name; and each thing asked for must stand in one sentence that adds to it."""
     wanted = lens.essential
-    chosen, have = _cover(lens)
-    missing = tuple(term.word for term, _ in wanted if not term.within(have))
+    chosen, needed, have = _cover(lens)
+    missing = tuple(term.word for term, _ in wanted if not term.within(have) and (lens.part.leans or not term.weak))
     share = lens.covered(have, wanted)
     known = frozenset(lens.evidence.vocabulary)
-    names = [term for term in lens.part.focus if term.name] or list(lens.part.focus)
-    absent = [term for term in names if not term.within(known)] + [t for t, _ in wanted if t.name and not t.within(known)]
-    alone = bool(lens.part.kinds & _TOGETHER) and not _together(lens, names, chosen)
+    absent = any(term.name and not term.within(known) for term, _ in wanted)
+    apart = any(not _together(lens, group, chosen) for group in lens.part.focus if group)
     few = missing and len(wanted) <= 2 and not any(term.name for term, _ in wanted)
-    if not chosen or absent or alone or few or share < _DOUBTFUL:
-        return Support((), missing)
-    return Support(tuple(chosen), missing if share < _SUPPORTED else ())
+    if not chosen or absent or apart or few or share < _DOUBTFUL:
+        return Support((), (), missing)
+    return Support(tuple(chosen), tuple(needed), missing if share < _SUPPORTED else ())
 
 
-def _cover(lens: Lens) -> tuple[list[Document], frozenset[str]]:
-    """The documents that together have what is wanted, each adding to those before, and the terms of their best places."""
+def _cover(lens: Lens) -> tuple[list[Document], list[Document], frozenset[str]]:
+    """The documents that together have what is wanted, those of them that add to the ones before, and the terms of their
+    best places."""
     chosen: list[Document] = []
+    needed: list[Document] = []
     have: frozenset[str] = frozenset()
     for score, document in lens.ranked:
         if score < 0.15 or len(chosen) == _DOCUMENTS_MAX:
             break
         near = _best_place(lens, document)
         gain = lens.covered(have | near, lens.essential) - lens.covered(have, lens.essential)
+        rival = score >= _RIVAL * lens.ranked[0][0] and lens.covered(near, lens.essential) >= lens.covered(have, lens.essential)
         if gain > (_GAIN if chosen else 0.0):
+            needed.append(document)
+        if gain > (_GAIN if chosen else 0.0) or (chosen and rival):
             chosen.append(document)
             have |= near
     for term, _ in lens.essential:  # a name is best looked up in the document that bears it
-        if term.name and not any(term.within(document.name) for document in chosen):
-            home = next((document for _, document in lens.ranked if term.within(document.name)), None)
-            if home is not None:
-                chosen.append(home)
-                have |= _best_place(lens, home)
-    return chosen, have
+        home = next((document for _, document in lens.ranked if term.within(document.name)), None)
+        if term.name and home is not None and not any(term.within(document.name) for document in needed):
+            needed.append(home)
+            have |= _best_place(lens, home)
+    return chosen + [document for document in needed if document not in chosen], needed, have
 
 
 def _best_place(lens: Lens, document: Document) -> frozenset[str]:
@@ -71,11 +78,15 @@ def _best_place(lens: Lens, document: Document) -> frozenset[str]:
     return max(windows, key=lambda window: lens.covered(window[1], lens.essential))[1] if windows else document.name
 
 
-def _together(lens: Lens, focal: list[Term], chosen: list[Document]) -> bool:
-    """Whether one sentence that adds something has, with its headings and its document's name, all of the thing asked for."""
+def _together(lens: Lens, focal: Sequence[Term], chosen: list[Document]) -> bool:
+    """Whether one sentence that adds something has, with its headings and its document's name, all of the thing asked for;
+    a document that bears the name of the thing is enough."""
     return any(
-        all(term.within(cited.unit.terms | cited.unit.around | document.name) for term in focal)
+        any(term.name and term.within(document.name) for term in focal)
+        or any(
+            all(term.within(cited.unit.terms | cited.unit.around | document.name) for term in focal)
+            for cited in document.cited
+            if lens.adds(cited)
+        )
         for document in chosen
-        for cited in document.cited
-        if lens.adds(cited)
     )

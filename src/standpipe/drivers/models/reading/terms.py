@@ -26,7 +26,7 @@ STOP = frozenset(
 )
 """English function words: never a term."""
 
-_WEAK_WORDS = """able about accept access achieve acknowledge act action actual add address adjust admit advise affect afraid afternoon
+_WEAK_WORDS = """beforehand afterwards able about accept access achieve acknowledge act action actual add address adjust admit advise affect afraid afternoon
     agree aim allow alone already always angry annoy answer anybody anymore anyone anything anyway anywhere apart
     apologize appear apply approach appropriate area arise around arrange arrive article ashamed ask aspect assign assume
     attempt attend available avoid aware away awful back bad base basic beat beautiful beforehand become begin behave behind believe
@@ -100,6 +100,8 @@ def stem(word: str) -> str:
     """What the inflections of an English word share: Porter2 (snowballstem.org), with -y/-i and -ure/-ur endings let go."""
     word = word.lower()
     found: str = EnglishStemmer().stemWord(_IRREGULAR.get(word, word))  # a stemmer holds its word: one per call, so that threads can call
+    if len(found) >= 8 and found.endswith("less"):
+        return stem(found[:-4])
     if len(found) >= 5 and found.endswith("i"):
         found = found[:-1]
     return found[:-2] if len(found) >= 6 and found.endswith("ur") else found
