@@ -9,7 +9,7 @@ from standpipe.drivers.models.reading.terms import words
 _ASKS = frozenset("what which who where when whose whom".split())
 _COUNTS = frozenset("many much long often soon fast big large quickly".split())
 _SKIPPED = frozenset(
-    "the a an our your my their this that these those of is are was were does do did 's s it its to any all some each kind kinds type sort".split()
+    "the a an our your my their this that these those is are was were does do did 's s it its to any all some each kind kinds type sort".split()
 )
 _ENDS = frozenset(
     """for in on at from by with per when if who can could should must will would may has have had after before during while used use uses
@@ -23,7 +23,7 @@ _OPENINGS = frozenset("and but so then also please in on at for to from of by wi
 
 
 def focus(clause: str) -> list[list[str]]:
-    """The words of the thing asked for, or of each of the things joined by `and`; none where a clause follows directly."""
+    """The words of the thing asked for, in pieces cut at `and` and `of`; none where a clause follows directly."""
     said = [word for word in words(re.sub(r"['’]s\b", "", clause))]
     place = 0
     while place < len(said) and said[place].lower() in _OPENINGS:
@@ -56,12 +56,12 @@ def _after_how(said: list[str]) -> list[list[str]]:
 
 
 def _phrase(said: list[str]) -> list[list[str]]:
-    """The words up to where the noun phrase ends, cut at `and`."""
+    """The words up to where the noun phrase ends, cut at `and` and `of`."""
     found: list[list[str]] = [[]]
     for word in said:
         if word.isupper() and len(word) > 1:
             found[-1].append(word)
-        elif word.lower() in ("and", "or"):
+        elif word.lower() in ("and", "or", "of"):
             found.append([])
         elif word.lower() in _ENDS:
             break

@@ -87,7 +87,7 @@ def first_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], o
         if len(lenses) > 1:
             steps.search(_query(lens.part), f"for the part: {lens.part.text}", again=True)
         _missing_words(lens, evidence, steps)
-    for document in _promising(lenses, 3 if len(lenses) == 1 else 2):
+    for document in [*_bearers(lenses), *_promising(lenses, 3 if len(lenses) == 1 else 2)]:
         steps.read(document, "among the most promising of what the first search found")
     return Move(tuple(steps.found), "read what looks most to the point" + (", part by part" if len(lenses) > 1 else ""))
 
@@ -101,11 +101,17 @@ def _missing_words(lens: Lens, evidence: Evidence, steps: Steps) -> None:
     for term in lens.part.strong:
         if term.name and len(pieces(term.word)) > 1 and not any(term.within(document.name) for document in evidence.documents):
             steps.search(" ".join(pieces(term.word)), f"a document about {term.word}", again=True)
-    told = lens.part.strong or lens.part.context
+    told = lens.part.strong or [term for term in lens.part.context if not term.weak]
     if len(words(lens.part.text)) > 2 * len(told) + 2:
         steps.search(_words(told), "the distinctive words alone", again=True)
     if len(evidence.documents) < 4:
         steps.search(_query(lens.part), "a wider look: the first search showed few documents", _WIDE, again=True)
+
+
+def _bearers(lenses: Sequence[Lens]) -> list[Document]:
+    """The documents in sight that bear a name the question gives."""
+    names = [(lens, term) for lens in lenses for term in lens.part.strong if term.name]
+    return [document for lens, term in names for _, document in lens.ranked if term.within(document.name)][:3]
 
 
 def _promising(lenses: Sequence[Lens], each: int) -> list[Document]:
@@ -164,6 +170,9 @@ def _closer(lenses: Sequence[Lens], steps: Steps, reasons: list[str], because: l
             continue
         score, best = lens.ranked[0]
         read = max((worth for worth, document in lens.ranked if document.read), default=0.0)
+        for document in _bearers([lens]):
+            if steps.read(document, f"it bears a name from: {lens.part.text}"):
+                reasons.append(f"{document.source} bears a name that was asked for")
         if not best.read and score > _BETTER * read and steps.read(best, f"promising for: {lens.part.text}"):
             reasons.append(f"{best.source} was found since and is closer to '{lens.part.text}' than what was read")
             because.append(best.source)
@@ -180,7 +189,7 @@ def _seen(lens: Lens) -> frozenset[str]:
 def _query(part: Part) -> str:
     """The words to search with for a part: its own, then its context's."""
     own = [term for term in part.terms if not term.weak] or list(part.terms)
-    return _words([*own, *part.context])
+    return _words([*own, *(term for term in part.context if not term.weak)])
 
 
 def _words(chosen: Iterable[Term]) -> str:

@@ -31,7 +31,7 @@ class Part(msgspec.Struct, frozen=True):
     """One thing asked for: its words, its terms, the `context` that it takes from the rest of the question, and `kinds`.
 
     `leans` when the words alone do not say what it is about, so that an answer must speak of the context too. `focus` are
-    the distinctive words of the very thing asked for, or of each of several things.
+    the words of the very thing asked for, in pieces.
     """
 
     text: str
@@ -130,10 +130,12 @@ def understand(text: str, earlier: str = "", known: frozenset[str] = frozenset()
         own = reader.terms(clause)
         strong = sum(not term.weak for term in own)
         points = bool(_BACKWARD.search(clause)) and not document
-        shared = (*head, *told, *(parts[0].terms if document and parts and not head else ()))
+        first = parts[0].terms if document and parts and not head else ()
+        shared = (*told, *(term for term in (*head, *first) if not term.weak))
         if (strong == 0 or points) and not document:
             before = parts[-1].terms + parts[-1].context if parts else ()
-            shared = (*shared, *before, *(lean if strong == 0 and not before and not told else ()))
+            further = (*before, *(lean if strong == 0 and not before and not told else ()))
+            shared = (*shared, *(term for term in further if not term.weak))
         context = _without(shared, own)
         leans = bool(context) and not document and (strong == 0 or points or (strong == 1 and bool(told)))
         focal = tuple(_focal(group, own) for group in focus(clause))
@@ -143,13 +145,13 @@ def understand(text: str, earlier: str = "", known: frozenset[str] = frozenset()
 
 def _focal(group: list[str], own: tuple[Term, ...]) -> tuple[Term, ...]:
     very = {piece for word in group for piece in pieces(word)}
-    return tuple(term for term in own if not term.weak and any(very & way for way in term.ways))
+    return tuple(term for term in own if any(very & way for way in term.ways))
 
 
 def _subject(parts: list[Part], shared: tuple[Term, ...]) -> tuple[Term, ...]:
     """What the whole question is about: what its head or its telling part says, else its first part."""
     strong = tuple(term for term in shared if not term.weak)
-    return strong or tuple(term for part in parts[:1] for term in (*part.strong, *part.context))
+    return strong or tuple(term for part in parts[:1] for term in (*part.strong, *part.context) if not term.weak)
 
 
 def kinds(clause: str) -> frozenset[str]:
@@ -208,7 +210,7 @@ def _product(text: str) -> str:
 
 def _without(context: tuple[Term, ...], own: tuple[Term, ...]) -> tuple[Term, ...]:
     known = {term.ways for term in own}
-    return tuple({term.ways: term for term in context if not term.weak and term.ways not in known}.values())
+    return tuple({term.ways: term for term in context if term.ways not in known}.values())
 
 
 def _wants_document(text: str) -> bool:

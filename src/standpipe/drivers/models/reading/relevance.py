@@ -13,10 +13,12 @@ from standpipe.drivers.models.reading.evidence import Cited, Document, Evidence
 from standpipe.drivers.models.reading.question import Part, Term
 from standpipe.drivers.models.reading.terms import flow
 
-_BASE = {"name": 1.5, "strong": 1.0, "weak": 0.25}
+_NAME, _STRONG, _WEAK = 1.5, 1.0, 0.4
+_FOCAL = 0.6  # an everyday word in the very thing asked for
 _CONTEXT = 0.45
 _ONLY = 0.8  # an everyday word that is all a part says of itself
 _FLOOR = 0.2
+_LONG, _USUAL = 0.04, 25  # a place found in a document twice as long as usual (in sentences) is worth 4 % less
 _REACH = 2  # sentences on either side that count as near
 
 
@@ -34,18 +36,23 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
         return (*own, *((term, less * self._weight(term)) for term in self.part.context))
 
     def _weight(self, term: Term) -> float:
-        having = sum(max((self.evidence.frequency[stem] for stem in way), default=0) for way in term.ways)
+        having = sum(min((self.evidence.frequency[stem] for stem in way), default=0) for way in term.ways)
         total = max(self.evidence.sentences, having)
         rarity = math.log((total + 1) / (having + 0.5)) / math.log((total + 1) / 0.5)
-        base = _BASE["name" if term.name else "weak" if term.weak else "strong"]
-        if term.weak and not self.part.strong and not self.part.leans:
-            base = _ONLY
-        return base * max(rarity, _FLOOR)
+        return self._base(term) * max(rarity, _FLOOR)
+
+    def _base(self, term: Term) -> float:
+        if not term.weak:
+            return _NAME if term.name else _STRONG
+        if not self.part.strong and not self.part.leans:
+            return _ONLY
+        return _FOCAL if any(term in group for group in self.part.focus) else _WEAK
 
     @cached_property
     def essential(self) -> tuple[tuple[Term, float], ...]:
         """What a source must speak of: the part's distinctive terms (and its context's where it leans on that)."""
-        own = {term.ways for term in (*self.part.strong, *(self.part.context if self.part.leans else ()))}
+        shared = [term for term in self.part.context if not term.weak] if self.part.leans else []
+        own = {term.ways for term in (*self.part.strong, *shared)}
         chosen = tuple((term, weight) for term, weight in self.weights if term.ways in own)
         return chosen or self.weights
 
@@ -69,6 +76,7 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
                 often = max(min((document.counts[stem] for stem in way), default=0) for way in term.ways)
                 spoken += weight * (0.5 + 0.3 * often / (often + 2))
         near = max((share for share, _ in self.windows(document)), default=0.0)
+        near *= 1 - _LONG * math.log2(max(1.0, len(document.cited) / _USUAL))
         return 0.3 * spoken / total + 0.42 * near + 0.2 * self.named(document) + 0.08 * document.found
 
     def windows(self, document: Document) -> list[tuple[float, frozenset[str]]]:

@@ -12,6 +12,7 @@ from standpipe.drivers.models.reading.relevance import Lens
 
 _SUPPORTED = 0.6
 _DOUBTFUL = 0.45
+_TOLD = 0.25  # of a situation that is only described, a document need not use the same words
 _DOCUMENTS_MAX = 4
 _GAIN = 0.15
 _RIVAL = 0.75  # a document almost as relevant as the best, that covers as much, is quoted as well
@@ -40,9 +41,10 @@ def support(lens: Lens) -> Support:
     share = lens.covered(have, wanted)
     known = frozenset(lens.evidence.vocabulary)
     absent = any(term.name and not term.within(known) for term, _ in wanted)
-    apart = any(not _together(lens, group, chosen) for group in lens.part.focus if group)
+    groups = [[term for term in group if not term.weak] for group in lens.part.focus]
+    apart = any(not _together(lens, group, chosen) for group in groups if group)
     few = missing and len(wanted) <= 2 and not any(term.name for term, _ in wanted)
-    if not chosen or absent or apart or few or share < _DOUBTFUL:
+    if not chosen or absent or apart or few or share < (_TOLD if lens.part.leans else _DOUBTFUL):
         return Support((), (), missing)
     return Support(tuple(chosen), tuple(needed), missing if share < _SUPPORTED else ())
 

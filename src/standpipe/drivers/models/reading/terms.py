@@ -15,7 +15,7 @@ _PLURAL_ACRONYM = re.compile(r"[A-Z]{2,}s")
 
 STOP = frozenset(
     """a about above after again all also although am an and any are aren't as at be because been before being below
-    between both but by can can't cannot could couldn't did didn't do does doesn't doing don't down during each either else
+    between both but by can can't cannot could couldn't did didn't do does doesn't doing don't done down during each either else
     etc ever every few for from further had hadn't has hasn't have haven't having he her here hers him his how i i'd i'll i'm
     i've if in into is isn't it it's its itself just less let let's like ll may me might mine more most much must my myself
     neither no nor not of off on once one only onto or other others our ours out over own per please rather re s same shall
