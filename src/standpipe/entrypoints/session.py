@@ -1,0 +1,55 @@
+"""Who and which session is meant, and what may be shown: to the operator everything, to a principal what it may see now."""
+
+from __future__ import annotations
+
+from standpipe.core.events import Frame
+from standpipe.core.frames import items_of
+from standpipe.core.relations import Problem, parse
+from standpipe.engine.house import NO_SESSION, House
+from standpipe.engine.show import hidden, without
+from standpipe.errors import NotFound, UsageError
+from standpipe.ports import SessionRow
+
+LAST = "last"
+
+
+def principal_named(text: str) -> str:
+    """The principal that an option names. Raises UsageError for what can be none."""
+    parsed = parse(f"document:*#reader@{text}")
+    if isinstance(parsed, Problem) or parsed.subject != text or "*" in text:
+        raise UsageError(f"{readable('principal', text)!r} is no principal: expected TYPE:ID, as in user:ana.")
+    return readable("principal", text)
+
+
+def readable(name: str, text: str) -> str:
+    """The text, if the terminal or script passed on whole characters. Raises UsageError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"The {name} is not UTF-8 text: check the terminal's encoding.") from None
+    return text
+
+
+async def find(house: House, name: str, owner: tuple[str, str] | None = None) -> SessionRow:
+    """The session by its id, or the one written to last (of `owner`: tenant and principal). Raises NotFound."""
+    rows = await house.ports.log.rows()
+    mine = [row for row in rows if owner is None or (row.tenant, row.principal) == owner]
+    found = next((row for row in mine if name in (LAST, row.session)), None)
+    if found is None:
+        raise NotFound(NO_SESSION if rows else "There is no session yet: `standpipe ask QUESTION` makes one.")
+    return found
+
+
+async def frames_for(house: House, row: SessionRow, principal: str | None, after: int = 0) -> list[Frame]:
+    """The frames after seq `after`, as the principal may see them at this moment; as they are for the operator (None)."""
+    return await seen_by(house, row, principal, await house.ports.log.read(row.session, after))
+
+
+async def seen_by(house: House, row: SessionRow, principal: str | None, frames: list[Frame]) -> list[Frame]:
+    """These frames as the principal may see them; nothing may be awaited between this and showing them."""
+    if principal is None:
+        return frames
+    principal_named(principal)
+    labels = {item.label for frame in frames for event in frame.events for item in items_of(event)}
+    closed = await hidden(house.ports.access, row.tenant, principal, labels)
+    return [without(frame, closed) for frame in frames]

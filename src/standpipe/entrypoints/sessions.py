@@ -1,0 +1,178 @@
+"""The verbs that show what is there: sessions, the events of one, its plan with calls and cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from standpipe.core.events import Event, Frame
+from standpipe.core.items import Item, Text, ToolCall
+from standpipe.engine.follow import follow
+from standpipe.engine.house import House
+from standpipe.entrypoints.exits import DONE
+from standpipe.entrypoints.output import say, say_entry, say_heading, say_json
+from standpipe.entrypoints.session import find, frames_for, seen_by
+from standpipe.entrypoints.story import CallLine, PatchLine, Story, about, name_of, spent_line, stories
+from standpipe.entrypoints.words import money, one_line, plural, seconds, shortened
+from standpipe.ports import SessionRow
+
+DETAIL_CHARS = 160
+
+
+async def sessions(house: House, *, json: bool) -> int:
+    """All sessions, the one written to last first."""
+    rows = await house.ports.log.rows()
+    if json:
+        names = ("session", "state", "outcome", "principal", "agent", "turns", "cost_microusd")
+        say_json([{name: getattr(row, name) for name in names} for row in rows])
+        return DONE
+    for row in rows:
+        turns, cost = plural(row.turns, "turn"), money(row.cost_microusd)
+        say(f"{row.session}  {row.state:<8} {row.outcome or '-':<10} {row.principal}  {row.agent}  {turns}  {cost}")
+    if not rows:
+        say("There is no session yet: `standpipe ask QUESTION` makes one.")
+    return DONE
+
+
+# --- log ---------------------------------------------------------------------------------------------------------------
+
+
+async def log(house: House, session: str, principal: str | None, *, json: bool, on: bool) -> int:
+    """The events of a session; with `on` also those still to come, until somebody interrupts."""
+    row = await find(house, session)
+    if on:
+        async for frame, event in follow(house.ports.log, row.session):
+            alone = msgspec.structs.replace(frame, events=(event,), first_seq=event.seq)
+            for shown in await seen_by(house, row, principal, [alone]):
+                _tell_event(shown, shown.events[0], json)
+        return DONE
+    frames = await frames_for(house, row, principal)
+    if json:
+        say_json([event_json(frame, event) for frame in frames for event in frame.events])
+    else:
+        for frame in frames:
+            for event in frame.events:
+                _tell_event(frame, event, False)
+    return DONE
+
+
+def _tell_event(frame: Frame, event: Event, as_json: bool) -> None:
+    if as_json:
+        say_json(event_json(frame, event), indent=0)
+        return
+    at = time.strftime("%H:%M:%S", time.localtime(frame.at / 1000)) + f".{frame.at % 1000:03d}"
+    causes = f" <- {' '.join(map(str, event.causes))}" if event.causes else ""
+    say(f"{event.seq:>5} {at} {type(event.fact).__name__} {shortened(_detail(event), DETAIL_CHARS)}{causes}")
+
+
+def event_json(frame: Frame, event: Event) -> dict[str, Any]:
+    """An event as `log --json` gives it."""
+    data = msgspec.to_builtins(event.fact)
+    kind = data.pop("type")
+    return {"seq": event.seq, "at": frame.at, "kind": kind, "by": event.by, "causes": event.causes, "data": data}
+
+
+def _detail(event: Event) -> str:
+    parts = []
+    for name, value in msgspec.to_builtins(event.fact).items():
+        if name not in ("type", "items") and not isinstance(value, dict | list | tuple):
+            parts.append(f"{name}={value}")
+        elif name in ("why", "fault", "route"):
+            parts.append(" ".join(f"{k}={v}" for k, v in value.items() if isinstance(v, str)))
+    return " ".join(parts + [_item(item) for item in getattr(event.fact, "items", ())])
+
+
+def _item(item: Item) -> str:
+    match item.body:
+        case ToolCall(name=name, arguments=arguments):
+            what = f"{name}({about(arguments)})"
+        case Text(text=text):
+            what = f"“{shortened(text, 60)}”"
+        case _:
+            what = ", ".join(f"{s.path}@{s.version[:8]}" for s in item.label.sources[:2])
+    return f"[{item.id} {item.kind} {what}]".replace(" ]", "]")
+
+
+# --- show --------------------------------------------------------------------------------------------------------------
+
+
+async def show(house: House, session: str, principal: str | None, *, json: bool) -> int:
+    """Plan, calls and cost of every turn of a session."""
+    row = await find(house, session)
+    turns = stories(await frames_for(house, row, principal))
+    if json:
+        head = {"session": row.session, "tenant": row.tenant, "principal": row.principal, "agent": row.agent}
+        say_json({**head, "state": row.state, "turns": [_story_json(story) for story in turns]})
+        return DONE
+    say_heading(f"session {row.session} of {row.principal}, tenant {row.tenant}, agent {row.agent}: {row.state}")
+    for story in turns:
+        _tell_story(row, story)
+    return DONE
+
+
+def _tell_story(row: SessionRow, story: Story) -> None:
+    say()
+    ended = f"{story.outcome} ({story.reason})" if story.outcome else row.state
+    say_heading(f"turn {story.turn}: {ended}")
+    say(f"  {one_line(story.question) or '(not to be shown)'}", "  ")
+    say_entry("plan", [line for patch in story.patches for line in _patch_lines(story, patch)])
+    say_entry("calls", [call_line(call) for call in story.calls.values()])
+    for word, lines in (("refused", story.refusals), ("notes", story.notes)):
+        if lines:
+            say_entry(word, lines)
+    say_entry("withdrawn", [source.path for source in story.withdrawn])
+    say_entry("cost", [spent_line(story)])
+
+
+def _patch_lines(story: Story, patch: PatchLine) -> Iterator[str]:
+    yield f"epoch {patch.epoch}: {patch.code}" + (f": {one_line(patch.reason)}" if patch.reason else "")
+    for id in patch.added:
+        step = story.steps[id]
+        yield f"  + {id} {name_of(step)}: {step.state}" + (f" ({step.note})" if step.note else "")
+    for id in patch.dropped:
+        yield f"  - {id}"
+
+
+def call_line(call: CallLine) -> str:
+    """One call: what performed it, by which rule, how long it took and what it cost."""
+    parts = [f"{call.id} {call.target}", call.state, seconds(call.elapsed_ms)]
+    if call.task:
+        parts += [f"for {call.task} by {call.rule}", plural(call.tokens, "token"), money(call.cost_microusd)]
+    parts += [f"passed over {passed.model}: {passed.reason}" for passed in call.passed]
+    return " · ".join(parts + ([call.note] if call.note else []))
+
+
+def _story_json(story: Story) -> dict[str, Any]:
+    steps = {
+        step.id: {
+            "id": step.id,
+            "kind": step.kind,
+            "does": step.does,
+            "about": step.about,
+            "state": step.state,
+            "note": step.note,
+        }
+        for step in story.steps.values()
+    }
+    plan = [
+        {"epoch": p.epoch, "code": p.code, "reason": p.reason, "added": [steps[id] for id in p.added], "dropped": p.dropped}
+        for p in story.patches
+    ]
+    hidden = ("granted_at",)
+    calls = [{k: v for k, v in msgspec.to_builtins(call).items() if k not in hidden} for call in story.calls.values()]
+    return {
+        "turn": story.turn,
+        "question": story.question,
+        "outcome": story.outcome,
+        "reason": story.reason,
+        "plan": plan,
+        "calls": calls,
+        "refused": story.refusals,
+        "withdrawn": [source.path for source in story.withdrawn],
+        "cost_microusd": story.spent.microusd,
+        "spent": story.spent,
+        "limits": story.limits,
+    }

@@ -1,0 +1,302 @@
+"""What a turn's events add up to for a reader: the plan, the calls, what was refused and withdrawn, what is left to spend.
+
+`take` also says each piece of news in a line, for those who read along without a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from standpipe.core.admit import WAITING_MAX
+from standpipe.core.amounts import NOTHING, Amounts
+from standpipe.core.details import Passed, Step
+from standpipe.core.events import (
+    AnswerJudged,
+    Asked,
+    CallCancelled,
+    CallCompleted,
+    CallFailed,
+    CallGranted,
+    CallInterrupted,
+    CallRefused,
+    CancelRequested,
+    DeadlinePassed,
+    Event,
+    Frame,
+    HoldSettled,
+    ItemsWithdrawn,
+    PlanPatched,
+    StepEnded,
+    TurnEnded,
+    TurnRequested,
+    TurnStarted,
+    TurnUnparked,
+)
+from standpipe.core.items import Item, Source, Text, ToolCall
+from standpipe.entrypoints.words import money, plural, shortened
+
+TURNS_OPEN_MAX = WAITING_MAX + 1
+"""The turn that runs and those that wait for it."""
+ABOUT_CHARS = 72
+"""A step is named by its arguments up to this length."""
+
+
+@dataclass
+class StepLine:
+    """A step of the plan as it stands: `state` is waiting, running, or how it ended."""
+
+    id: str
+    kind: str
+    does: str
+    about: str
+    epoch: int
+    item: str = ""
+    state: str = "waiting"
+    note: str = ""
+
+
+@dataclass
+class CallLine:
+    """One attempt: `state` is running, done, failed, cancelled or interrupted; `cost_microusd` is known once settled."""
+
+    id: str
+    step: str
+    target: str
+    granted_at: int
+    task: str = ""
+    rule: str = ""
+    passed: tuple[Passed, ...] = ()
+    state: str = "running"
+    note: str = ""
+    elapsed_ms: int = 0
+    tokens: int = 0
+    cost_microusd: int = 0
+
+
+@dataclass
+class PatchLine:
+    """One change of the plan: why, in a code and in the model's own words where there are any."""
+
+    epoch: int
+    code: str
+    reason: str
+    item: str
+    added: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+@dataclass
+class Story:
+    """One turn, as far as its events were taken."""
+
+    turn: str
+    question: str = ""
+    steps: dict[str, StepLine] = field(default_factory=dict)
+    calls: dict[str, CallLine] = field(default_factory=dict)
+    patches: list[PatchLine] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    withdrawn: list[Source] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    parts: tuple[str, ...] = ()
+    limits: Amounts = NOTHING
+    spent: Amounts = NOTHING
+    held: dict[str, Amounts] = field(default_factory=dict)
+    deadline_at: int = 0
+    outcome: str = ""
+    reason: str = ""
+    _items: dict[str, Item] = field(default_factory=dict)
+    _begun: bool = False
+
+    @property
+    def running(self) -> list[CallLine]:
+        """Calls that are under way."""
+        return [call for call in self.calls.values() if call.state == "running"]
+
+    def take(self, event: Event, at: int) -> list[str]:
+        """One more event of the session, written at `at` (ms since 1970); what is new in it, a line each."""
+        fact = event.fact
+        if isinstance(fact, TurnRequested | TurnStarted | TurnEnded) and fact.turn == self.turn:
+            return self._turn(fact)
+        if not self._begun or self.outcome:
+            return []
+        for item in getattr(fact, "items", ()):
+            self._items[item.id] = item
+        match fact:
+            case PlanPatched():
+                return self._patched(fact)
+            case CallGranted() | CallCompleted() | CallFailed() | CallCancelled() | CallInterrupted() | HoldSettled():
+                return self._call(fact, at)
+            case CallRefused() | StepEnded():
+                return self._step(fact)
+            case ItemsWithdrawn(ids=ids, sources=sources, revision=revision):
+                self.withdrawn += [s for s in sources if s not in self.withdrawn]
+                names = ", ".join(s.path for s in sources) or "what may not be named"
+                return [f"withdrawn at revision {revision}: {names}, and {plural(len(ids), 'item')} that came from it"]
+            case _:
+                return self._note(fact)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """These items were withdrawn: their words are shown no more, also where a step or a reason came from them."""
+        gone = set(ids)
+        for step in self.steps.values():
+            if step.item in gone:
+                step.about = ""
+        for patch in self.patches:
+            if patch.item in gone:
+                patch.reason = ""
+                self.parts = () if patch.code == "plan" else self.parts
+
+    def _turn(self, fact: TurnRequested | TurnStarted | TurnEnded) -> list[str]:
+        match fact:
+            case TurnRequested(items=items):
+                body = items[0].body
+                self.question = body.text if isinstance(body, Text) else ""
+                return []
+            case TurnStarted(limits=limits, deadline_at=deadline_at):
+                self._begun, self.limits, self.deadline_at = True, limits.amounts, deadline_at
+                return []
+            case _:
+                self.outcome, self.reason = fact.outcome, fact.reason
+                return [f"ended: {fact.outcome} ({fact.reason})"]
+
+    def _patched(self, fact: PlanPatched) -> list[str]:
+        for step in fact.add:
+            self.steps[step.id] = StepLine(step.id, step.kind, step.does, self._about(step), fact.epoch, step.item)
+        self.spent += Amounts(steps=len(fact.add))
+        item, added = fact.why.item, tuple(step.id for step in fact.add)
+        patch = PatchLine(fact.epoch, fact.why.code, str(self._arguments(item).get("reason", "")), item, added, fact.drop)
+        self.patches.append(patch)
+        why = f"{patch.code}: {patch.reason}" if patch.reason else patch.code
+        if patch.code == "plan":
+            self.parts = tuple(map(str, self._arguments(item).get("parts", ())))
+        news = [f"  + {id} {name_of(self.steps[id])}" for id in added]
+        return [f"plan {patch.epoch} ({why})", *news, *(f"  - {id}" for id in patch.dropped)]
+
+    def _arguments(self, item: str) -> Mapping[str, Any]:
+        body = self._items[item].body if item in self._items else None
+        return body.arguments if isinstance(body, ToolCall) else {}
+
+    def _about(self, step: Step) -> str:
+        arguments = self._arguments(step.item)
+        return about(_planned(arguments, step.planned) if step.planned else arguments)
+
+    def _call(self, fact: Any, at: int) -> list[str]:
+        if isinstance(fact, CallGranted):
+            route = fact.route
+            call = CallLine(fact.call, fact.step, fact.target, at)
+            if route is not None:
+                call.task, call.rule, call.passed = route.task, route.rule, route.passed
+            self.calls[fact.call] = call
+            self.held[fact.call] = fact.hold
+            self.steps[fact.step].state = "running"
+            return []
+        call = self.calls[fact.call]
+        match fact:
+            case CallCompleted(usage=usage, elapsed_ms=elapsed_ms):
+                call.state, call.elapsed_ms = "done", elapsed_ms
+                call.note = _brought(fact.items)
+            case CallFailed(usage=usage, elapsed_ms=elapsed_ms, fault=fault):
+                call.state, call.elapsed_ms, call.note = "failed", elapsed_ms, f"{fault.code}: {fault.text}".rstrip(": ")
+            case CallCancelled(cause=cause):
+                usage, call.state, call.note = None, "cancelled", cause
+            case CallInterrupted():
+                usage, call.state = None, "interrupted"
+            case _:
+                self.held.pop(fact.call, None)
+                self.spent += fact.spent
+                call.cost_microusd = fact.spent.microusd
+                return []
+        call.tokens = usage.input_tokens + usage.output_tokens if usage is not None else 0
+        step = self.steps[call.step]
+        step.note = call.note
+        return [f"{step.id} {name_of(step)}: {call.state} in {call.elapsed_ms} ms by {call.target}{_after(call.note)}"]
+
+    def _step(self, fact: CallRefused | StepEnded) -> list[str]:
+        step = self.steps.get(fact.step)
+        if isinstance(fact, StepEnded):
+            if step is not None:
+                step.state = fact.outcome
+                step.note = step.note or ("" if fact.outcome == "done" else fact.reason)
+            return []
+        text = fact.code + _after("; ".join(f"{p.model}: {p.reason}" for p in fact.passed) or fact.detail)
+        self.refusals.append(f"{fact.step or 'a move'} {text}")
+        if step is not None:
+            step.note = text
+        return [f"refused: {f'{step.id} {name_of(step)}' if step is not None else 'a move of the model'}: {text}"]
+
+    def _note(self, fact: object) -> list[str]:
+        match fact:
+            case Asked(step=step, kind=kind):
+                text = f"waits for a person: {kind} at {step}"
+            case DeadlinePassed(which=which):
+                text = "time is nearly up: only the answer is still worked on" if which == "soft" else "time is up"
+            case CancelRequested(cause=cause):
+                text = f"to be cancelled ({cause})"
+            case TurnUnparked(deadline_at=deadline_at):
+                self.deadline_at, text = deadline_at, "goes on"
+            case AnswerJudged(action="resample"):
+                text = "the answer did not pass its checks and is asked for once more"
+            case AnswerJudged(dropped=dropped) if dropped:
+                text = f"{plural(len(dropped), 'sentence')} did not pass the checks and were left out"
+            case _:
+                return []
+        self.notes.append(text)
+        return [text]
+
+
+def stories(frames: Iterable[Frame]) -> list[Story]:
+    """All turns of a session's frames, in the order they were asked for."""
+    found: list[Story] = []
+    for frame in frames:
+        for event in frame.events:
+            if isinstance(event.fact, TurnRequested):
+                found.append(Story(event.fact.turn))
+            for story in found[-TURNS_OPEN_MAX:]:
+                story.take(event, frame.at)
+    return found
+
+
+def name_of(step: StepLine) -> str:
+    """`read services/checkout.md`."""
+    return f"{step.does} {step.about}".rstrip()
+
+
+def about(arguments: Mapping[str, Any]) -> str:
+    """A call's arguments in a few words: the one there is, or all with their names."""
+    shown = {name: value for name, value in arguments.items() if name != "limit"}
+    if len(shown) == 1:
+        return shortened(str(next(iter(shown.values()))), ABOUT_CHARS)
+    return shortened(", ".join(f"{name}={value}" for name, value in shown.items()), ABOUT_CHARS)
+
+
+def spent_line(story: Story) -> str:
+    """What was spent of what may be, and what is held for calls under way."""
+    spent, limits = story.spent, story.limits
+    held = sum(hold.microusd for hold in story.held.values())
+    parts = [
+        f"{money(spent.microusd)} of {money(limits.microusd)}" + (f" (and {money(held)} held)" if held else ""),
+        f"model calls {spent.model_calls}/{limits.model_calls}",
+        f"tool calls {spent.tool_calls}/{limits.tool_calls}",
+        f"steps {spent.steps}/{limits.steps}",
+    ]
+    return " · ".join(parts)
+
+
+def _planned(arguments: Mapping[str, Any], id: str) -> Mapping[str, Any]:
+    steps = [*arguments.get("steps", ()), *arguments.get("add", ())]
+    return next((step.get("arguments", {}) for step in steps if step["id"] == id), {})
+
+
+def _brought(items: tuple[Item, ...]) -> str:
+    """What came back, by its kind: `8 passages`, or the moves a model made."""
+    moves = [item.body.name for item in items if isinstance(item.body, ToolCall)]
+    if moves:
+        return ", ".join(moves)
+    kinds = dict.fromkeys(item.kind for item in items)
+    return ", ".join(plural(sum(i.kind == kind for i in items), kind) for kind in kinds)
+
+
+def _after(text: str) -> str:
+    return f" ({text})" if text else ""
