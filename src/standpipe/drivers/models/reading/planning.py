@@ -104,6 +104,9 @@ def _missing_words(lens: Lens, evidence: Evidence, steps: Steps) -> None:
     told = lens.part.strong or [term for term in lens.part.context if not term.weak]
     if len(words(lens.part.text)) > 2 * len(told) + 2:
         steps.search(_words(told), "the distinctive words alone", again=True)
+    everyday = [term for term in (*lens.part.terms, *lens.part.context) if term.weak]
+    if len(told) <= 2 <= len(everyday):
+        steps.search(_words(everyday), "what is said in everyday words", again=True)
     if len(evidence.documents) < 4:
         steps.search(_query(lens.part), "a wider look: the first search showed few documents", _WIDE, again=True)
 

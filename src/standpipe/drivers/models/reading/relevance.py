@@ -14,7 +14,7 @@ from standpipe.drivers.models.reading.question import Part, Term
 from standpipe.drivers.models.reading.terms import flow
 
 _NAME, _STRONG, _WEAK = 1.5, 1.0, 0.4
-_FOCAL = 0.6  # an everyday word in the very thing asked for
+_FOCAL = 0.6  # an everyday word in the very thing asked for, or where the part has hardly any other
 _CONTEXT = 0.45
 _ONLY = 0.8  # an everyday word that is all a part says of itself
 _FLOOR = 0.2
@@ -46,7 +46,8 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
             return _NAME if term.name else _STRONG
         if not self.part.strong and not self.part.leans:
             return _ONLY
-        return _FOCAL if any(term in group for group in self.part.focus) else _WEAK
+        strong = sum(not other.weak for other in (*self.part.terms, *(self.part.context if self.part.leans else ())))
+        return _FOCAL if strong <= 1 or any(term in group for group in self.part.focus) else _WEAK
 
     @cached_property
     def essential(self) -> tuple[tuple[Term, float], ...]:

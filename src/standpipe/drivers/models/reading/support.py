@@ -13,9 +13,10 @@ from standpipe.drivers.models.reading.relevance import Lens
 _SUPPORTED = 0.6
 _DOUBTFUL = 0.45
 _TOLD = 0.25  # of a situation that is only described, a document need not use the same words
-_DOCUMENTS_MAX = 4
+_DOCUMENTS_MAX = 5
 _GAIN = 0.15
 _RIVAL = 0.75  # a document almost as relevant as the best, that covers as much, is quoted as well
+_SURE = 0.45  # where no document is more relevant than this, all that are almost as relevant are heard
 
 
 class Support(msgspec.Struct, frozen=True):
@@ -61,9 +62,10 @@ def _cover(lens: Lens) -> tuple[list[Document], list[Document], frozenset[str]]:
         near = _best_place(lens, document)
         gain = lens.covered(have | near, lens.essential) - lens.covered(have, lens.essential)
         rival = score >= _RIVAL * lens.ranked[0][0] and lens.covered(near, lens.essential) >= lens.covered(have, lens.essential)
-        if gain > (_GAIN if chosen else 0.0):
+        unsure = lens.ranked[0][0] < _SURE and score >= _RIVAL * lens.ranked[0][0]
+        if gain > (_GAIN if chosen else 0.0) or unsure:
             needed.append(document)
-        if gain > (_GAIN if chosen else 0.0) or (chosen and rival):
+        if gain > (_GAIN if chosen else 0.0) or (chosen and (rival or unsure)):
             chosen.append(document)
             have |= near
     for term, _ in lens.essential:  # a name is best looked up in the document that bears it
