@@ -35,7 +35,7 @@ def respond(conversation: Sequence[Item], tools: Sequence[ToolSpec]) -> list[Too
     evidence = gather(conversation)
     offered = frozenset(tool.name for tool in tools)
     earlier = evidence.earlier[-1][0] if evidence.earlier else ""
-    question = understand(evidence.question, earlier, frozenset(evidence.vocabulary))
+    question = understand(evidence.question, earlier, frozenset(evidence.vocabulary), evidence.titles)
     lenses = [Lens(evidence, part) for part in question.parts]
     if not _must_answer(evidence, offered):
         move = _look(question, evidence, lenses, offered)

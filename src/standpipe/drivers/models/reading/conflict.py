@@ -33,6 +33,13 @@ class Statement(msgspec.Struct, frozen=True, dict=True):
     title: frozenset[str]
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """The terms of its words that look like names: capitals inside the sentence, digits, hyphens."""
+        said = words(self.cited.unit.text)
+        named = [word for place, word in enumerate(said) if (place and word[0].isupper()) or "-" in word or _MARKED.search(word)]
+        return frozenset(term for word in named for term in pieces(word))
+
+    @cached_property
     def context(self) -> frozenset[str]:
         """What the statement need not say, since it stands above it."""
         return self.document.name | self.cited.unit.around | self.title
@@ -47,6 +54,7 @@ class Disagreement(msgspec.Struct, frozen=True):
     terms: frozenset[str]
 
 
+_MARKED = re.compile(r"[a-z][A-Z]|[A-Za-z]\d|\d[A-Za-z]")
 _PAST = re.compile(
     r"\b(?:was|were|had|until|till|formerly|previously|used\s+to|originally|no\s+longer|since|ago|raised|lowered|increased|decreased|reduced"
     r"|changed|went|grew|doubled|halved|moved|from\s+\S+(?:\s+\S+){0,2}\s+to|instead\s+of|rather\s+than|took|saw|fell|rose|became)\b",
@@ -69,7 +77,9 @@ _PHRASE = re.compile(
     re.I,
 )
 _HEAD_OF = re.compile(r"\b(?:the|a|an|its|their|our)\s+((?:[\w-]+\s+){1,3})of\s+([\w-]+)", re.I)
+_EQUALS = re.compile(r"(?:[:=]|\b(?:is|are|to|of|at|than))\s*$")
 _TERSE = 7
+_LONGEST = 240
 
 
 def statements(document: Document) -> list[Statement]:
@@ -82,14 +92,17 @@ def statements(document: Document) -> list[Statement]:
             found.extend(_row(cited, document, title))
         elif not any(c.isdigit() for c in cited.unit.text) or _PAST.search(cited.unit.text):
             continue
-        elif (said := measures(cited.unit.text)) and len(said) == 1 and len(cited.unit.text) <= 240:
-            found.append(_said(cited, document, said[0], title))
+        elif (said := measures(cited.unit.text)) and len(said) == 1 and len(cited.unit.text) <= _LONGEST:
+            if said[0].dimension or _EQUALS.search(cited.unit.text[: said[0].start]):
+                found.append(_said(cited, document, said[0], title))
     return found
 
 
 def _said(cited: Cited, document: Document, measure: Measure, title: frozenset[str]) -> Statement:
     text = cited.unit.text
     plain = _EVERYWHERE.sub(" ", text[: measure.start] + " " + text[measure.end :])
+    if cited.unit.kind == "cell":
+        plain = f"{cited.unit.lead} {plain}"
     content = _content(plain)
     limits = frozenset(term for phrase in _PHRASE.findall(plain) for term in flow(phrase))
     for head, owner in _HEAD_OF.findall(plain):
@@ -168,14 +181,12 @@ def _same_thing(one: Statement, two: Statement, subjects: frozenset[frozenset[st
         return frozenset()
     whole = (one.content | two.content) - left - right
     named = frozenset(term for subject in subjects if subject <= whole for term in subject)
-    owners = (_subject(one.document), _subject(two.document))
-    anchored = bool(named & (one.content | one.context) & (two.content | two.context))
-    anchored = anchored or any(owner and owner <= one.context & two.context for owner in owners)
-    rest = common - named
-    siblings = one.document.group == two.document.group  # pages of a kind, each about something of its own
-    if (anchored and rest) or (len(common) >= 3 and not left and not right and not siblings):
-        return whole
-    return frozenset()
+    shared = (one.content | one.context) & (two.content | two.context)
+    owners = [owner for owner in (_subject(one.document), _subject(two.document)) if owner and owner <= shared]
+    if (named & shared or owners) and common - named:
+        return whole.union(*owners[:1])
+    distinct = common & one.names & two.names
+    return whole if distinct and len(common) >= 3 and not left and not right else frozenset()
 
 
 def _subject(document: Document) -> frozenset[str]:

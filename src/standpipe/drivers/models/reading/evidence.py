@@ -165,6 +165,11 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
         """How many sentences were seen."""
         return sum(len(document.cited) for document in self.documents)
 
+    @cached_property
+    def titles(self) -> frozenset[str]:
+        """The terms that are the whole name of a document."""
+        return frozenset(term for document in self.documents for term in document.name if len(document.name) == 1)
+
     def document(self, source: str) -> Document | None:
         """The document of that name, if it is in sight."""
         return next((document for document in self.documents if document.source == source), None)

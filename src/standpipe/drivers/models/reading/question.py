@@ -112,18 +112,20 @@ _KIND_PATTERNS = {kind: re.compile(pattern, re.I) for kind, pattern in _KINDS.it
 _NAME = re.compile(r"[a-z][A-Z]|[A-Z]{2,}|\d|_|[A-Z].*[A-Z]")
 
 
-def understand(text: str, earlier: str = "", known: frozenset[str] = frozenset()) -> Question:
+def understand(
+    text: str, earlier: str = "", known: frozenset[str] = frozenset(), titles: frozenset[str] = frozenset()
+) -> Question:
     """Read a question. `earlier` is the question of the turn before, which a follow-up may lean on; `known` are the terms of
-    the documents seen. The parts follow from the text alone.
+    the documents seen, `titles` those that are the whole name of one. The parts follow from the text alone.
     """
     text = text.strip()[:_LENGTH_MAX]
     follow = next((kind for kind, pattern in _FOLLOW.items() if earlier and pattern.match(text)), "")
     if follow:
-        return msgspec.structs.replace(understand(earlier, known=known), text=text, follow=follow)
+        return msgspec.structs.replace(understand(earlier, "", known, titles), text=text, follow=follow)
     asked = _clauses(text)
     document = _wants_document(text) or len(asked.clauses) >= 3
     weaker = frozenset(word.lower() for word in _KINDS_OF_TEXT.findall(text)) if document else frozenset()
-    reader = Reader(known, weaker)
+    reader = Reader(known, titles, weaker)
     told, head, lean = reader.terms(asked.told), reader.terms(asked.head), reader.terms(earlier)
     parts: list[Part] = []
     for clause in asked.clauses[:_PARTS_MAX]:
@@ -163,9 +165,11 @@ _POINTING = frozenset("this that these those such".split())
 
 
 class Reader(msgspec.Struct, frozen=True):
-    """What reading a question depends on: the terms `known` from the documents seen, the words that are `weaker` than usual."""
+    """What reading a question depends on: the terms `known` from the documents seen, those that are the whole name of one
+    (`titles`), and the words that are `weaker` than usual."""
 
     known: frozenset[str] = frozenset()
+    titles: frozenset[str] = frozenset()
     weaker: frozenset[str] = frozenset()
 
     def terms(self, text: str) -> tuple[Term, ...]:
@@ -184,7 +188,10 @@ class Reader(msgspec.Struct, frozen=True):
             elif index != skipped and word.lower() not in STOP and pieces(word):
                 ways = [joined(one + two) for one, two in pairwise(filter(None, (before, word, after)))]
                 weak = word == product or word.lower() in self.weaker or before.lower() in _POINTING
-                found.setdefault(forms(word)[-1], _term(word, ways, weak=weak, opening=index == 0))
+                term = _term(word, ways, weak=weak, opening=index == 0)
+                if term.weak and not weak and set(pieces(word)) <= self.titles:
+                    term = msgspec.structs.replace(term, weak=False)
+                found.setdefault(forms(word)[-1], term)
         return tuple(found.values())
 
 

@@ -19,6 +19,7 @@ _CONTEXT = 0.45
 _ONLY = 0.8  # an everyday word that is all a part says of itself
 _FLOOR = 0.2
 _LONG, _USUAL = 0.04, 25  # a place found in a document twice as long as usual (in sentences) is worth 4 % less
+_UNIT_MAX = 1.35
 _REACH = 2  # sentences on either side that count as near
 
 
@@ -64,8 +65,8 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
         return sum(weight for term, weight in wanted if term.within(vocabulary)) / total if total else 0.0
 
     def document(self, document: Document) -> float:
-        """How much a document is about the part: what it speaks of, most in its name and headings, how close together, what
-        else its name speaks of, and what the searches thought of it."""
+        """How much a document is about the part: what it speaks of, most in its name and headings, how close together, how
+        well its best sentence answers, what else its name speaks of, and what the searches thought of it."""
         total = sum(weight for _, weight in self.weights) or 1.0
         spoken = 0.0
         for term, weight in self.weights:
@@ -78,7 +79,8 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
                 spoken += weight * (0.5 + 0.3 * often / (often + 2))
         near = max((share for share, _ in self.windows(document)), default=0.0)
         near *= 1 - _LONG * math.log2(max(1.0, len(document.cited) / _USUAL))
-        return 0.3 * spoken / total + 0.42 * near + 0.2 * self.named(document) + 0.08 * document.found
+        said = max((self.unit(cited) for cited in document.cited), default=0.0) / _UNIT_MAX
+        return 0.25 * spoken / total + 0.3 * near + 0.2 * said + 0.18 * self.named(document) + 0.07 * document.found
 
     def windows(self, document: Document) -> list[tuple[float, frozenset[str]]]:
         """For every sentence of a document: how much it covers with its headings and the document's name, half of it with
@@ -122,7 +124,17 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
         return len(cited.unit.terms - self.said) >= 2
 
     def unit(self, cited: Cited) -> float:
-        """How well one sentence answers the part, 0..1.35, its document apart; 0 for one that only repeats the question."""
+        """How well one sentence answers the part, its document apart; 0 for one that only repeats the question."""
+        known = self._units.get(id(cited))
+        if known is None:
+            known = self._units[id(cited)] = self._unit(cited)
+        return known
+
+    @cached_property
+    def _units(self) -> dict[int, float]:
+        return {}
+
+    def _unit(self, cited: Cited) -> float:
         unit = cited.unit
         if not self.adds(cited) or unit.text.endswith("?") or points_elsewhere(unit):
             return 0.0
