@@ -14,7 +14,7 @@ from standpipe.core.control import (
 )
 from standpipe.drivers.models.reading.conflict import disagreements
 from standpipe.drivers.models.reading.cues import instructs
-from standpipe.drivers.models.reading.evidence import Cited, Evidence
+from standpipe.drivers.models.reading.evidence import Cited, Evidence, steps_of
 from standpipe.drivers.models.reading.planning import findings
 from standpipe.drivers.models.reading.question import Question
 from standpipe.drivers.models.reading.recurrence import Finding
@@ -116,29 +116,37 @@ def _part_for(lenses: Sequence[Lens]) -> int:
 
 
 def _looked_into(question: Question, evidence: Evidence, lenses: Sequence[Lens]) -> list[Finding]:
-    """The findings that a revision of this turn searched for."""
-    searched = [
-        terms(str(step.get("arguments", {}).get("query", ""))) for move in evidence.made("revise") for step in move.arguments.get("add", ())
-    ]
+    """The findings that a revision of this turn searched for and that proved to be a thing: a name, or words that another
+    document is about or speaks of more than once."""
+    searched = [terms(str(arguments.get("query", ""))) for move in evidence.made("revise") for _, arguments in steps_of(move)]
     found = findings(question, evidence, lenses) if searched else []
-    return [finding for finding in found if any(set(finding.terms) <= query for query in searched)][:2]
+    return [
+        finding
+        for finding in found
+        if any(set(finding.terms) <= query for query in searched) and (finding.name or _explained(finding, evidence))
+    ][:2]
+
+
+def _explained(finding: Finding, evidence: Evidence) -> bool:
+    wanted = set(finding.terms)
+    others = [d for d in evidence.documents if d.group != finding.series]
+    return any(wanted <= d.headings | d.name or sum(wanted <= c.unit.terms for c in d.cited) > 1 for d in others)
 
 
 def _recurring(finding: Finding, evidence: Evidence, part: int, banned: frozenset[str]) -> list[Choice]:
     """The sentences in which it recurs, one of each of three documents, and what the document about it says to do."""
+    wanted = set(finding.terms)
     found: list[Choice] = []
     for source in finding.sources[:3]:
         places = [c for c in finding.places if c.passage.source == source and c.unit.quote not in banned]
         if places:
             found.append(Choice(max(places, key=lambda c: len(c.unit.terms)), part, 0.0))
-    for document in evidence.documents:
-        titles = terms(" ".join(title for cited in document.cited for title in cited.unit.headings[:1])) | document.name
-        if document.source in finding.sources or not set(finding.terms) <= titles:
-            continue
+    about = [d for d in evidence.documents if d.group != finding.series or d.source not in finding.sources]
+    about = [d for d in about if wanted <= d.name | terms(" ".join(h for c in d.cited for h in c.unit.headings[:1]))]
+    for document in about[:1]:
         told = [cited for cited in document.cited if cited.unit.quote not in banned and len(cited.unit.terms) > 3]
-        best = sorted(told, key=lambda c: (not instructs(c.unit), not set(finding.terms) <= c.unit.terms, c.place))[:3]
+        best = sorted(told, key=lambda c: (not instructs(c.unit), not wanted <= c.unit.terms, c.place))[:3]
         found += [Choice(cited, part, 0.0) for cited in sorted(best, key=lambda c: c.place)]
-        break
     return found
 
 

@@ -77,6 +77,7 @@ _PHRASE = re.compile(
     re.I,
 )
 _HEAD_OF = re.compile(r"\b(?:the|a|an|its|their|our)\s+((?:[\w-]+\s+){1,3})of\s+([\w-]+)", re.I)
+_PER = re.compile(r"\bper\s+[\w-]+", re.I)
 _EQUALS = re.compile(r"(?:[:=]|\b(?:is|are|to|of|at|than))\s*$")
 _TERSE = 7
 _LONGEST = 240
@@ -140,7 +141,7 @@ def _whole(cell: str, measure: Measure) -> bool:
 
 
 def _content(text: str) -> frozenset[str]:
-    return frozenset(term for term in flow(text) if term not in _FILLER)
+    return frozenset(term for term in flow(_PER.sub(" ", text)) if term not in _FILLER)
 
 
 def disagreements(documents: Iterable[Document]) -> list[Disagreement]:
@@ -175,7 +176,7 @@ def _same_thing(one: Statement, two: Statement, subjects: frozenset[frozenset[st
         return frozenset()
     for extra, statement, other in ((left, one, two), (right, two, one)):
         elsewhere = extra & statement.limits or any(subject <= extra for subject in subjects)
-        if extra and (not other.terse or elsewhere or statement.cited.unit.kind == "row"):
+        if extra and (not other.terse or elsewhere or not statement.cited.unit.text.endswith(".")):
             return frozenset()
     if (left and right) or (left and len(two.content) < 2) or (right and len(one.content) < 2):
         return frozenset()

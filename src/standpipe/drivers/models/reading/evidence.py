@@ -177,7 +177,7 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def asked(self) -> frozenset[frozenset[str]]:
         """The searches made so far, as sets of terms."""
-        every = [step for move in self.moves for step in _steps_of(move)]
+        every = [step for move in self.moves for step in steps_of(move)]
         queries = [arguments.get("query") for tool, arguments in every if tool == "search"]
         return frozenset(terms(query) for query in queries if isinstance(query, str))
 
@@ -190,7 +190,7 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def steps(self) -> list[tuple[str, dict[str, Any]]]:
         """Every search and read of this turn that was the model's own, planned or called, as (tool, arguments)."""
-        return [step for move in self.moves if move.own for step in _steps_of(move)]
+        return [step for move in self.moves if move.own for step in steps_of(move)]
 
     @property
     def step_ids(self) -> frozenset[str]:
@@ -208,7 +208,8 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
         return [move for move in self.moves if move.own and move.name == name]
 
 
-def _steps_of(move: Move) -> list[tuple[str, dict[str, Any]]]:
+def steps_of(move: Move) -> list[tuple[str, dict[str, Any]]]:
+    """The searches and reads of a move, as (tool, arguments)."""
     if move.name in ("search", "read"):
         return [(move.name, move.arguments)]
     planned = move.arguments.get({"plan": "steps", "revise": "add"}.get(move.name, ""), ())

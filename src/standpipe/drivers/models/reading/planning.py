@@ -15,9 +15,10 @@ from standpipe.drivers.models.reading.relevance import Lens
 from standpipe.drivers.models.reading.support import support
 from standpipe.drivers.models.reading.terms import pieces, terms, words
 
-STEPS_MAX = 10
+STEPS_MAX = 9
 """Searches and reads of a turn: with the first look, the model calls and the reserve they fit into sixteen steps."""
-PLAN_MAX = 6
+PLAN_MAX = 5
+_DOCUMENT_PLAN_MAX = 4
 _WIDE = 50
 _NEW = 0.34  # a search is new when this share of its terms was in no search before
 _CLOSE = 0.72  # of the best document's worth, what another must have to be read as well
@@ -82,7 +83,7 @@ def first_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], o
             if any(term.ways not in subject for term in lens.part.strong) or not lens.part.strong:
                 steps.search(_query(lens.part), f"for the part: {lens.part.text}", again=True)
         reason = f"a text about {about}: its parts, its numbers, and what went wrong before"
-        return Move(tuple(steps.found[: PLAN_MAX - 1]), reason)
+        return Move(tuple(steps.found[:_DOCUMENT_PLAN_MAX]), reason)
     for lens in lenses:
         if len(lenses) > 1:
             steps.search(_query(lens.part), f"for the part: {lens.part.text}", again=True)

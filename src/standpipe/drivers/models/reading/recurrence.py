@@ -8,6 +8,7 @@ documents of the series do not: what stands in all of them is how such documents
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -15,20 +16,26 @@ import msgspec
 
 from standpipe.drivers.models.reading.evidence import Cited, Document, Evidence
 from standpipe.drivers.models.reading.select import alike
-from standpipe.drivers.models.reading.terms import STOP, WEAK, pieces, words
+from standpipe.drivers.models.reading.terms import STOP, WEAK, pieces
 
+_LABELLED = re.compile(r"([^\W_]+(?:[-'’][^\W_]+)*)(:(?=\s|$))?")
+_ENDS = (".", "!", "?", ":", ";")
 LATEST = 4
 LEAST = 3
+_NAMED, _PAIR = 3.0, 1.6  # how much more a name, or a pair of words, tells than a single word
+_NOTABLE, _STRIKING = 12.0, 16.0  # the least score of a name or pair, of a single word: below, chance does it
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Words that recur (`words` as written, `terms` as stems), where, and how much that stands out."""
+    """Words that recur (`words` as written, `terms` as stems; `name` if they are written as one), where, and how much that
+    stands out."""
 
     words: str
     terms: tuple[str, ...]
     places: tuple[Cited, ...]
     series: str
     score: float
+    name: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -83,27 +90,33 @@ def _of_series(name: str, members: Sequence[Document], rest: Sequence[Document],
             continue
         outside = sum(_has(document, key) for document in rest)
         share = named[key] / len(places[key])
-        kind = 3.0 if share > 0.5 else 1.6 if len(key) == 2 else 1.0
+        kind = _NAMED if share > 0.5 else _PAIR if len(key) == 2 else 1.0
         if kind == 1.0 and key[0] in WEAK:
             continue
         rare = math.log((len(rest) + 2) / (outside + 1)) + math.log((len(earlier) + 2) / (before + 1))
         score = kind * rare * len(spread)
-        found.append(Finding(max(written[key], key=lambda t: (written[key].count(t), t)), key, tuple(places[key]), name, score))
+        if score >= (_STRIKING if kind == 1.0 else _NOTABLE):
+            said = max(written[key], key=lambda text: (written[key].count(text), text))
+            found.append(Finding(said, key, tuple(places[key]), name, score, kind == _NAMED))
     return _widest(found)
 
 
 def _candidates(cited: Cited) -> Iterable[tuple[tuple[str, ...], str, bool]]:
-    """The words of a sentence that mean something and the pairs of such words, each with its form and whether it is a name."""
+    """The words of a sentence that mean something and the pairs of such words, each with its form and whether it is a name.
+    What is followed by a colon labels a field of a form, and what is a sentence by itself fills one in."""
     before = ""
-    for place, word in enumerate(words(cited.unit.text)):
+    for match in _LABELLED.finditer(cited.unit.text):
+        word = match[1]
         own = pieces(word)
-        if word.lower() in STOP or not own or word.isdigit():
+        opens = match.start() == 0 or cited.unit.text[: match.start()].rstrip("\"'“‘(` ").endswith(_ENDS)
+        alone = opens and cited.unit.text[match.end() : match.end() + 1] == "."
+        if word.lower() in STOP or not own or word.isdigit() or match[2] or alone:
             before = ""
             continue
         if len(own) > 1:
             yield own[:2], word, False
         elif len(word) > 3:
-            yield own, word, place > 0 and word[0].isupper() and not word.isupper()
+            yield own, word, not opens and word[0].isupper() and not word.isupper()
         if before and len(own) == 1 and len(pieces(before)) == 1:
             yield (*pieces(before), *own), f"{before} {word}", False
         before = word
