@@ -114,7 +114,7 @@ def _border(text: str, start: int, end: int, size: int, *, code: bool) -> int:
 
 def _blocks(text: str, path: str) -> Iterator[_Block]:
     """The blocks of a text, one after the other."""
-    markdown = not path.endswith((".rst", ".txt"))
+    markdown = not path.lower().endswith((".rst", ".txt"))
     lines = text.split("\n")
     titles = _markdown_titles(lines) if markdown else _underlined_titles(lines)
     headings: list[tuple[int, str]] = []

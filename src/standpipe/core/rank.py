@@ -32,7 +32,8 @@ AGAIN = 0.75
 QUERY_CHARS_MAX = 4_000
 CONCEPTS_MAX = 64
 """What of a question is looked at, so that a pasted log file costs no more than a question."""
-COUNT_MAX = 65_535
+PASSAGES_MAX = 65_535
+"""Passages of a document that can be found; those of any real document, and a number of 16 bits."""
 
 
 class Indexed(msgspec.Struct, frozen=True):
@@ -77,25 +78,24 @@ Postings = Mapping[str, Mapping[int, Sequence[int]]]
 
 def index(text: str, path: str) -> Indexed:
     """What is kept of a document so that it can be found. The words of its path and of its headings count in each passage."""
-    pieces = passages(text, path)
+    pieces = passages(text, path)[:PASSAGES_MAX]
     name = Counter(terms(path.rpartition(".")[0] or path))
     headings: dict[tuple[str, ...], Counter[str]] = {}
     lengths: list[int] = []
     postings: dict[str, list[int]] = {}
-    for number, piece in enumerate(pieces[:COUNT_MAX]):
+    for number, piece in enumerate(pieces):
         above = headings.get(piece.heading)
         if above is None:
             above = headings[piece.heading] = name + Counter(terms(" ".join(piece.heading)))
         counts = Counter(terms(text[piece.start : piece.end]))
         counts.update(above)
-        for term, count in counts.items():
-            found = postings.get(term)
-            if found is None:
-                postings[term] = [number, min(count, COUNT_MAX)]
-            else:
-                found += (number, min(count, COUNT_MAX))
         lengths.append(counts.total())
-    return Indexed(tuple(pieces[:COUNT_MAX]), tuple(lengths), postings)
+        for term, count in counts.items():
+            if term in postings:
+                postings[term] += (number, count)
+            else:
+                postings[term] = [number, count]
+    return Indexed(tuple(pieces), tuple(lengths), postings)
 
 
 def concepts(query: str) -> tuple[Concept, ...]:

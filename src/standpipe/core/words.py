@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
-_WORD = re.compile(r"\w+(?:['’]\w+)?(?:-\w+)*")
+# Bounded, so that a megabyte without a space is many words and not one that fills a cache.
+_WORD = re.compile(r"\w{1,128}(?:['’]\w{1,128})?(?:-\w{1,128}){0,8}")
 _PART = re.compile(r"[A-Z]{2,}s(?![a-z])|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _BREAK = re.compile(r"[-_]+")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 WORD_CHARS_MAX = 64
 """Longer than any word: a hash, a key, a blob of base64. Nobody looks for those by meaning."""
-CHAIN_CHARS_MAX = 256
-"""Longer than any chain of words: not worth a place in a cache."""
 JOINED_MAX = 4
 """A chain of more words than this is a sentence in disguise (a slug, a path), and is not kept whole."""
 
@@ -149,26 +148,34 @@ _KIN = """
 """Words used for each other in questions about running systems and the people who run them, a group between bars. Collected
 by hand for this project. A word may be in several groups; what shares no group with it is no kin of it."""
 
-_INFLECTIONS = (
+_Endings = dict[str, tuple[tuple[str, str, int], ...]]
+
+
+def _by_last(*endings: tuple[str, str, int]) -> _Endings:
+    """Endings by their last letter, in their order: what is replaced, by what, and how many letters must stand before it."""
+    return {last: tuple(e for e in endings if e[0][-1] == last) for last in {ending[-1] for ending, _, _ in endings}}
+
+
+_INFLECTIONS = _by_last(
     ("ating", "ate", 2), ("ated", "ate", 2), ("izing", "ize", 3), ("ized", "ize", 3), ("ising", "ise", 3), ("ised", "ise", 3),
     ("sses", "ss", 2), ("ies", "y", 2), ("ied", "y", 2), ("ingly", "", 4), ("edly", "", 4), ("ings", "", 3), ("ing", "", 3),
     ("ed", "", 3), ("ss", "ss", 0), ("us", "us", 0), ("is", "is", 0), ("s", "", 3),
 )  # fmt: skip
-_DERIVATIONS = (
+_DERIVATIONS = _by_last(
     *((ending, "", 4) for ending in
       """ications ication icate izations ization isations isation ations ation ators ator ate ities ity ments ment ness ances
       ance ences ence able ible ably ize ise izer iser fully ful ally""".split()),
     ("ency", "ent", 4), ("ancy", "ant", 4), ("ition", "", 5), ("iz", "", 5), ("is", "", 5),
     ("ion", "", 3), ("er", "", 3), ("or", "", 3), ("ive", "", 3), ("al", "", 3), ("ly", "", 3),
 )  # fmt: skip
-_LAST = (("e", "", 3), ("y", "", 3))
+_LAST = _by_last(("e", "", 3), ("y", "", 3))
 _DOUBLED = frozenset("bdgmnprt")
 _VOWELS = frozenset("aeiouy")
 
 
 def terms(text: str) -> list[str]:
     """The terms of a text in their order; words that say nothing left out."""
-    return [term for word in _WORD.findall(text) if len(word) <= CHAIN_CHARS_MAX for term in forms(word)]
+    return list(chain.from_iterable(map(forms, _WORD.findall(text))))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -231,13 +238,15 @@ def _kinship() -> dict[str, frozenset[str]]:
     return {one: frozenset(others) for one, others in found.items()}
 
 
-def _without(word: str, endings: tuple[tuple[str, str, int], ...]) -> str:
+def _without(word: str, endings: _Endings) -> str:
     """The word with the first of the endings that it has replaced, if enough of it is left and can be spoken."""
-    for ending, put, left in endings:
-        if word.endswith(ending) and len(word) - len(ending) >= left and _VOWELS.intersection(word[: len(word) - len(ending)]):
-            short = word[: len(word) - len(ending)] + put
-            undouble = not put and len(short) > 3 and short[-1] == short[-2] and short[-1] in _DOUBLED
-            return short[:-1] if undouble else short
+    for ending, put, left in endings.get(word[-1], ()):
+        if word.endswith(ending):
+            stump = word[: len(word) - len(ending)]
+            if len(stump) < left or _VOWELS.isdisjoint(stump):
+                continue
+            undouble = not put and len(stump) > 3 and stump[-1] == stump[-2] and stump[-1] in _DOUBLED
+            return stump[:-1] if undouble else stump + put
     return word
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,11 @@ ROWS_MAX = 500
 """Postings of one INSERT: around each statement the interpreter's lock changes hands, which costs more than a row."""
 SHELVES_MAX = 64
 """Folders whose list of documents is kept between searches."""
+
+_Place = tuple[str, str, str]
+"""Tenant, folder and owner of a shelf."""
+_Part = tuple[list[Document], Sequence[str]]
+"""Documents that are to be current, and paths that are to be gone."""
 
 _PIECES = msgspec.json.Decoder(tuple[Piece, ...])
 _FOLDERS = msgspec.json.Decoder(tuple[str, ...])
@@ -61,7 +67,7 @@ class SqliteSearch:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._shelves: dict[tuple[str, str, str], _Shelf] = {}
+        self._shelves: dict[_Place, _Shelf] = {}
         self._lock = threading.Lock()
 
     async def versions(self, tenant: str, folder: str) -> dict[str, str]:
@@ -72,9 +78,14 @@ class SqliteSearch:
         """Make these the current versions; old versions can still be read, but not found. Each document at one go, all of
         them in several: it is for the caller to look again after a crash."""
         place = (tenant, folder, "")
-        for documents, paths in _chunks(changed, removed):
-            chunk = await self._store.read_off(partial(_prepared, place=place, changed=documents, removed=paths))
-            await self._store.write_off(partial(_write, place=place, chunk=chunk))
+        chunks = list(_chunks(changed, removed))
+        # While a chunk is written the next one is worked out.
+        prepared = await self._prepare(place, chunks[0]) if chunks else None
+        for following in [*chunks[1:], None]:
+            if prepared is None:
+                return
+            writing = self._store.write_off(partial(_write, place=place, chunk=prepared))
+            prepared = (await asyncio.gather(self._prepare(place, following), writing))[0]
 
     async def find(
         self, tenant: str, folders: Sequence[str], query: str, limit: int, visible: Callable[[str, str], bool], owner: str = ""
@@ -105,10 +116,13 @@ class SqliteSearch:
 
         await self._store.write(write)
 
+    async def _prepare(self, place: _Place, part: _Part | None) -> _Chunk | None:
+        return await self._store.read_off(partial(_prepared, place=place, part=part)) if part is not None else None
+
     def _find(
         self,
         con: apsw.Connection,
-        places: list[tuple[str, str, str]],
+        places: list[_Place],
         query: str,
         limit: int,
         visible: Callable[[str, str], bool],
@@ -127,7 +141,7 @@ class SqliteSearch:
             found.append(hit(seen[one.document], _stored(con, one), one.passage, one.score, sources))
         return found
 
-    def _shelf(self, con: apsw.Connection, place: tuple[str, str, str]) -> _Shelf:
+    def _shelf(self, con: apsw.Connection, place: _Place) -> _Shelf:
         """A shelf as it is in this snapshot; kept until somebody, in whatever process, writes to it."""
         row = _one(con, tables.SHELF, *place)
         if row is None:
@@ -142,7 +156,7 @@ class SqliteSearch:
         return kept
 
 
-def _chunks(changed: Sequence[Document], removed: Sequence[str]) -> Iterator[tuple[list[Document], Sequence[str]]]:
+def _chunks(changed: Sequence[Document], removed: Sequence[str]) -> Iterator[_Part]:
     for first in range(0, len(removed), CHUNK_DOCUMENTS):
         yield [], removed[first : first + CHUNK_DOCUMENTS]
     documents: list[Document] = []
@@ -157,11 +171,12 @@ def _chunks(changed: Sequence[Document], removed: Sequence[str]) -> Iterator[tup
         yield documents, ()
 
 
-def _prepared(con: apsw.Connection, place: tuple[str, str, str], changed: list[Document], removed: Sequence[str]) -> _Chunk:
+def _prepared(con: apsw.Connection, place: _Place, part: _Part) -> _Chunk:
     """Everything about a chunk that can be worked out before the transaction that writes it."""
+    changed, removed = part
     (shelf, _) = _one(con, tables.SHELF, *place) or (0, 0)
     terms: dict[int, list[str]] = {}
-    for path in (*removed, *(document.path for document in changed)):
+    for path in (*removed, *(document.path for document in changed)) if shelf else ():
         row = _one(con, tables.CURRENT_OF, shelf, path)
         if row is not None:
             (text,) = _one(con, tables.TEXT, row[0])
@@ -180,7 +195,7 @@ def _chunk(changed: list[Document], removed: Sequence[str], terms: dict[int, lis
     return _Chunk(indexed, postings, removed, terms)
 
 
-def _write(con: apsw.Connection, place: tuple[str, str, str], chunk: _Chunk) -> list[int]:
+def _write(con: apsw.Connection, place: _Place, chunk: _Chunk) -> list[int]:
     """The numbers of the documents that are new on the shelf."""
     con.execute(tables.ADD_SHELF, place)
     shelf, _ = _one(con, tables.SHELF, *place)
@@ -221,7 +236,7 @@ def _retire(con: apsw.Connection, shelf: int, path: str, chunk: _Chunk) -> None:
         con.execute(tables.DROP_POSTINGS, (shelf, current[0], msgspec.json.encode(chunk.terms.get(current[0], [])).decode()))
 
 
-def _loaded(con: apsw.Connection, place: tuple[str, str, str], id: int, generation: int) -> _Shelf:
+def _loaded(con: apsw.Connection, place: _Place, id: int, generation: int) -> _Shelf:
     _, folder, owner = place
     if not owner:
         rows = _rows(con, tables.CURRENT, id)
@@ -233,7 +248,7 @@ def _loaded(con: apsw.Connection, place: tuple[str, str, str], id: int, generati
     return _Shelf(id, generation, {}, memories)
 
 
-def _document(con: apsw.Connection, place: tuple[str, str, str], path: str, version: str) -> Document | None:
+def _document(con: apsw.Connection, place: _Place, path: str, version: str) -> Document | None:
     shelf = _one(con, tables.SHELF, *place)
     if shelf is None:
         return None
