@@ -236,10 +236,10 @@ class Prompt(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What came back: drafts of items, usage as the provider told it, and what the checks need to know."""
+    """What came back: drafts of items, and usage as the provider told it (None: it did not)."""
 
     drafts: tuple[Draft, ...]
-    usage: Usage = Usage()
+    usage: Usage | None = None
     first_content_ms: int = 0
     sources: tuple[Cause, ...] = ()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -26,22 +26,27 @@ class Settings(msgspec.Struct, frozen=True):
     policy: Policy = msgspec.field(default_factory=Policy)
 
 
+Positive = Annotated[float, msgspec.Meta(gt=0, lt=1e12)]
+Count = Annotated[int, msgspec.Meta(gt=0, lt=2**50)]
+Price = Annotated[int, msgspec.Meta(ge=0, lt=2**50)]
+
+
 class _Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = STORE
 
 
 class _Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    dialect: str = "extractive"
+    dialect: Literal["extractive"] = "extractive"
 
 
 class _Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provider: str
     capabilities: tuple[str, ...] = ()
-    context_tokens: int = EXTRACTIVE.context_tokens
-    output_tokens_max: int = EXTRACTIVE.output_tokens_max
-    input_microusd_per_mtok: int = 0
-    output_microusd_per_mtok: int = 0
-    timeout_s: float = EXTRACTIVE.timeout_ms / 1000
+    context_tokens: Count = EXTRACTIVE.context_tokens
+    output_tokens_max: Count = EXTRACTIVE.output_tokens_max
+    input_microusd_per_mtok: Price = 0
+    output_microusd_per_mtok: Price = 0
+    timeout_s: Positive = EXTRACTIVE.timeout_ms / 1000
 
 
 class _Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,15 +54,15 @@ class _Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    usd: float | None = None
-    model_calls: int | None = None
-    tool_calls: int | None = None
-    steps: int | None = None
-    deadline_s: float | None = None
+    usd: Positive | None = None
+    model_calls: Count | None = None
+    tool_calls: Count | None = None
+    steps: Count | None = None
+    deadline_s: Positive | None = None
 
 
 class _Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    usd: float
+    usd: Positive
 
 
 class _Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,7 +165,7 @@ def _policy(file: _File, given: tuple[str, ...]) -> Policy:
     routes = {"default": given or ("extractive",), **{task: route.models for task, route in file.routes.items()}}
     levels = {"default": file.budgets.default}
     levels |= {f"tenant:{name}": b for name, b in file.budgets.tenant.items()}
-    levels |= {name: b for name, b in file.budgets.user.items()}
+    levels |= {name if ":" in name else f"user:{name}": b for name, b in file.budgets.user.items()}
     default = _limits(file.budgets.default.turn, DEFAULT_LIMITS)
     return Policy(
         models=models,
@@ -172,16 +177,12 @@ def _policy(file: _File, given: tuple[str, ...]) -> Policy:
 
 
 def _micro(usd: float) -> int:
-    return round(usd * 1_000_000)
+    return max(1, round(usd * 1_000_000))
 
 
 def _limits(turn: _Turn | None, inherited: Limits) -> Limits:
     if turn is None:
         return inherited
-    for name in turn.__struct_fields__:
-        value = getattr(turn, name)
-        if value is not None and value <= 0:
-            raise _Wrong(f"budgets.turn.{name}", f"expected a number above zero, got {value:g}")
     a = inherited.amounts
     amounts = Amounts(
         microusd=a.microusd if turn.usd is None else _micro(turn.usd),
@@ -190,4 +191,4 @@ def _limits(turn: _Turn | None, inherited: Limits) -> Limits:
         tool_calls=turn.tool_calls or a.tool_calls,
         steps=turn.steps or a.steps,
     )
-    return Limits(amounts, round(turn.deadline_s * 1000) if turn.deadline_s else inherited.deadline_ms)
+    return Limits(amounts, max(1, round(turn.deadline_s * 1000)) if turn.deadline_s else inherited.deadline_ms)

@@ -118,7 +118,7 @@ def build(
         log=kept.log,
         search=kept.search,
         access=kept.access,
-        models={"extractive": ScriptedModel(_read), **models},
+        models={model.provider: ScriptedModel(_read) for model in settings.policy.models.values()} | dict(models),
         tools={**dict.fromkeys(python, functions), SEARCH.name: documents, READ.name: documents},
         controls=CONTROLS,
         clock=now_ms,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from standpipe.core.amounts import Amounts
 from standpipe.core.events import Answered, CancelRequested, Event, SessionOpened, TurnRequested
 from standpipe.core.ids import item_id, turn_id
-from standpipe.core.items import Draft, Label, Text, place
+from standpipe.core.items import Draft, Label, Text, encode_body, place
 from standpipe.core.record import Recorder
+from standpipe.core.state import Ask as Question
 from standpipe.core.state import State
 from standpipe.core.world import World
 
 QUESTION_BYTES_MAX = 32_768
-"""A longer message belongs into a document."""
+"""A longer message (as it is stored) belongs into a document."""
+_ODD = re.compile(r"[\s/@#\x00-\x1f]")
+
 WAITING_MAX = 16
 """Messages that may wait for the end of the turn before them."""
 
@@ -36,6 +41,7 @@ class Cancel(msgspec.Struct, frozen=True):
     """End a turn: `cause` says who wants it (user, deadline, drain, ...)."""
 
     request: str
+    tenant: str
     principal: str
     turn: str
     cause: str
@@ -45,6 +51,7 @@ class Reply(msgspec.Struct, frozen=True):
     """A person's yes or no to an approval."""
 
     request: str
+    tenant: str
     principal: str
     ask: str
     allow: bool
@@ -74,7 +81,14 @@ def admit(state: State, wish: Wish, world: World, now: int) -> list[Event] | Ref
 
 
 def _ask(state: State, wish: Ask) -> list[Event] | Refusal:
-    size = len(wish.text.encode())
+    try:
+        size = len(encode_body(Text(wish.text)))
+    except UnicodeEncodeError:
+        return Refusal("not text", "The question is not text: it holds half of a surrogate pair.")
+    if any(not name or _ODD.search(name) for name in (wish.tenant, wish.principal)):
+        return Refusal(
+            "bad name", "A tenant or principal is a name without white space, `/`, `@` or `#`, such as acme or user:ana."
+        )
     if not wish.text.strip():
         return Refusal("empty", "The question is empty: say what you want to know.")
     if size > QUESTION_BYTES_MAX:
@@ -83,18 +97,16 @@ def _ask(state: State, wish: Ask) -> list[Event] | Refusal:
         )
     if state.seq and (wish.principal != state.principal or wish.tenant != state.tenant):
         return Refusal("not found", "There is no such session.")
-    if len(state.waiting) >= WAITING_MAX:
-        return Refusal("busy", f"{WAITING_MAX} messages wait already: let the running turn end, or cancel it.")
     record = Recorder(state.seq)
     question = Draft(Text(wish.text), Label(integrity="user"))
-    open_question = (
-        next((a for a in state.turn.asks.values() if a.kind == "question" and not a.outcome), None) if state.turn else None
-    )
+    open_question = _open_question(state)
     if open_question is not None and state.turn is not None:
         item = state.turn.steps[open_question.step].spec.item
         answer = place(msgspec.structs.replace(question, answers=item), item_id(record.next, 0), "user", open_question.step)
         record.add(Answered(open_question.id, wish.request, True, (answer,)), open_question.asked, by=wish.principal)
         return record.events
+    if len(state.waiting) >= WAITING_MAX:
+        return Refusal("busy", f"{WAITING_MAX} messages wait already: let the running turn end, or cancel it.")
     if not state.seq:
         record.add(SessionOpened(wish.session, wish.tenant, wish.principal, wish.agent), by=wish.principal)
     folders = tuple(dict.fromkeys((*wish.folders, *state.folders)))
@@ -105,8 +117,17 @@ def _ask(state: State, wish: Ask) -> list[Event] | Refusal:
     return record.events
 
 
+def _open_question(state: State) -> Question | None:
+    asks = state.turn.asks.values() if state.turn is not None else ()
+    return next((a for a in asks if a.kind == "question" and not a.outcome and state.turn and a.step in state.turn.live), None)
+
+
+def _own(state: State, wish: Cancel | Reply) -> bool:
+    return (wish.tenant, wish.principal) == (state.tenant, state.principal)
+
+
 def _cancel(state: State, wish: Cancel) -> list[Event] | Refusal:
-    if wish.principal != state.principal or state.turn is None or state.turn.id != wish.turn:
+    if not _own(state, wish) or state.turn is None or state.turn.id != wish.turn:
         return Refusal("not found", "There is no such turn running.")
     record = Recorder(state.seq)
     record.add(CancelRequested(wish.turn, wish.request, wish.cause), state.turn.started, by=wish.principal)
@@ -115,7 +136,7 @@ def _cancel(state: State, wish: Cancel) -> list[Event] | Refusal:
 
 def _reply(state: State, wish: Reply) -> list[Event] | Refusal:
     ask = state.turn.asks.get(wish.ask) if state.turn is not None else None
-    if ask is None or ask.outcome or ask.kind != "approval":
+    if ask is None or ask.outcome or ask.kind != "approval" or not _own(state, wish):
         return Refusal("not found", "There is no such open approval.")
     record = Recorder(state.seq)
     record.add(Answered(wish.ask, wish.request, wish.allow), ask.asked, by=wish.principal)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from standpipe.core.amounts import Amounts
-from standpipe.core.details import Fault
+from standpipe.core.details import NOT_SENT, Fault
 from standpipe.core.events import (
     Answered,
     AnswerJudged,
@@ -119,10 +119,8 @@ def _plan_patched(state: State, fact: PlanPatched, seq: int) -> None:
     turn = _open(state)
     turn.epoch = fact.epoch
     for step in fact.add:
-        turn.steps[step.id] = StepState(spec=step, added=seq, epoch=fact.epoch)
+        turn.steps[step.id] = StepState(spec=step, added=seq, epoch=fact.epoch, why=fact.why.code)
         turn.live[step.id] = None
-        if step.planned:
-            turn.planned[step.planned] = step.id
     if fact.why.code == "plan":
         turn.parts_item = fact.why.item
     turn.spent = turn.spent + Amounts(steps=len(fact.add))
@@ -198,8 +196,10 @@ def _call_failed(state: State, fact: CallFailed, seq: int) -> None:
 
 
 def _call_cancelled(state: State, fact: CallCancelled, seq: int) -> None:
-    call = _end_call(_open(state), fact.call, "cancelled", seq)
+    turn = _open(state)
+    call = _end_call(turn, fact.call, "cancelled", seq)
     call.fault, call.unknown = Fault(fact.cause), fact.unknown
+    turn.steps[call.step].unsent += fact.cause == NOT_SENT
 
 
 def _call_interrupted(state: State, fact: CallInterrupted, seq: int) -> None:

@@ -6,8 +6,12 @@ the output is clamped to what the hold can pay.
 
 from __future__ import annotations
 
+import msgspec
+
 from standpipe.core.amounts import NOTHING, Amounts, Balance, Limits, Move
+from standpipe.core.details import NOT_SENT
 from standpipe.core.events import Fact, TurnEnded, TurnStarted
+from standpipe.core.items import ITEM_OVERHEAD_BYTES
 from standpipe.core.state import Call, State, Turn
 from standpipe.core.tools import AgentSpec
 from standpipe.core.world import ModelSpec, Policy
@@ -18,11 +22,9 @@ FINAL_OUTPUT_TOKENS = 4_096
 """What a final call may say."""
 OUTPUT_TOKENS_MIN = 256
 """A call that could say less than this is not worth its input."""
-NOT_SENT = "not sent"
-"""The cause of a cancelled call that never left the house."""
 PROMPT_BYTES = 200_000
 """What the items of a prompt may weigh, whatever the model could take."""
-CALL_OVERHEAD_BYTES = 4_096
+CALL_OVERHEAD_BYTES = 12_288
 """More than any dialect adds around a request, control tools included."""
 
 
@@ -40,24 +42,35 @@ def output_affordable(model: ModelSpec, input_bytes: int, microusd: int) -> int:
     return min(model.output_tokens_max, left // model.output_microusd_per_mtok)
 
 
-def prompt_bytes_max(model: ModelSpec, *, final: bool) -> int:
+def final_bytes(question_bytes: int) -> int:
+    """What the items of a final prompt may weigh: the question stays in it, whatever its size."""
+    return max(FINAL_INPUT_BYTES, question_bytes + ITEM_OVERHEAD_BYTES)
+
+
+def prompt_bytes_max(model: ModelSpec, agent: AgentSpec, question_bytes: int, *, final: bool) -> int:
     """What the items of a prompt to this model may weigh in bytes, bytes bounding tokens."""
-    if final:
-        return FINAL_INPUT_BYTES
-    return max(FINAL_INPUT_BYTES, min(PROMPT_BYTES, model.context_tokens - model.output_tokens_max))
+    window = model.context_tokens - min(model.output_tokens_max, model.context_tokens // 2) - agent_bytes(agent)
+    return min(final_bytes(question_bytes) if final else PROMPT_BYTES, window)
 
 
 def agent_bytes(agent: AgentSpec) -> int:
     """What the agent's instructions and tools add to every prompt, as an upper bound in bytes."""
-    tools = sum(len(t.name) + len(t.description.encode()) + 4 * len(repr(t.parameters)) for t in agent.tools)
-    return len(agent.instructions.encode()) + tools + CALL_OVERHEAD_BYTES
+    tools = sum(len(t.name) + len(t.description.encode()) + len(msgspec.json.encode(t.parameters)) for t in agent.tools)
+    return len(agent.instructions.encode()) + tools + len(msgspec.json.encode(agent.answer)) + CALL_OVERHEAD_BYTES
 
 
-def reserve(policy: Policy, models: tuple[str, ...], agent: AgentSpec) -> Amounts:
-    """What is set aside to end a turn: one final call to the cheapest of `models`, and an attempt for each of them."""
-    size = FINAL_INPUT_BYTES + agent_bytes(agent)
-    least = min((bound(policy.models[m], size, FINAL_OUTPUT_TOKENS).microusd for m in models), default=0)
-    return Amounts(microusd=least, model_calls=max(1, len(models)), steps=1)
+def final_cost(model: ModelSpec, agent: AgentSpec, question_bytes: int) -> Amounts:
+    """The most that a final call to this model can use."""
+    return bound(model, final_bytes(question_bytes) + agent_bytes(agent), min(FINAL_OUTPUT_TOKENS, model.output_tokens_max))
+
+
+def reserve(policy: Policy, models: tuple[str, ...], agent: AgentSpec, question_bytes: int, model_calls: int) -> Amounts:
+    """What is set aside to end a turn: a final call to the cheapest of `models`, and an attempt for each as far as
+    `model_calls` allows."""
+    costs = [final_cost(policy.models[m], agent, question_bytes) for m in models]
+    least = min((c.microusd for c in costs), default=0)
+    tokens = max((c.tokens for c in costs), default=0)
+    return Amounts(microusd=least, tokens=tokens, model_calls=max(1, min(len(models), model_calls)), steps=1)
 
 
 def free(turn: Turn, *, final: bool) -> Amounts:
@@ -85,41 +98,42 @@ def narrowed(limits: Limits, amounts: Amounts | None, deadline_ms: int | None) -
 def accounts(policy: Policy, state: State, day: str) -> tuple[str, ...]:
     """The ledger rows a turn draws on: tenant and principal by day, and the session. `day` is an ISO date."""
     return (
-        f"tenant:{state.tenant}@{day}",
-        f"{state.tenant}/{state.principal}@{day}",
-        f"session:{state.session}",
+        f"t:{state.tenant}@{day}",
+        f"p:{state.tenant}/{state.principal}@{day}",
+        f"s:{state.session}",
     )
 
 
-def account_limit(policy: Policy, account: str) -> int | None:
-    """The limit of a ledger row in micro-dollars, None for none."""
-    if account.startswith("session:"):
-        return policy.session.get("default")
-    name = account.rsplit("@", 1)[0]
-    if name.startswith("tenant:"):
-        return policy.day.get(name, policy.day.get("default"))
-    return policy.day.get(name.split("/", 1)[1])
+def account_limit(policy: Policy, state: State, account: str) -> int | None:
+    """The limit of one of this session's ledger rows in micro-dollars, None for none: the narrowest level that has one."""
+    tenant = f"tenant:{state.tenant}"
+    if account.startswith("t:"):
+        return policy.day.get(tenant, policy.day.get("default"))
+    if account.startswith("p:"):
+        return policy.day.get(state.principal)
+    return next((policy.session[n] for n in (state.principal, tenant, "default") if n in policy.session), None)
 
 
-def account_room(policy: Policy, balances: dict[str, Balance], names: tuple[str, ...]) -> int | None:
+def account_room(policy: Policy, state: State, balances: dict[str, Balance], names: tuple[str, ...]) -> int | None:
     """The least that is left on these rows, None where none has a limit."""
     rooms = []
     for name in names:
-        limit = account_limit(policy, name)
+        limit = account_limit(policy, state, name)
         if limit is not None:
             row = balances.get(name, Balance())
             rooms.append(limit - row.spent - row.held)
     return min(rooms, default=None)
 
 
-def moves(policy: Policy, turn: Turn | None, fact: Fact) -> tuple[Move, ...]:
+def moves(policy: Policy, state: State, fact: Fact) -> tuple[Move, ...]:
     """The ledger moves that belong to a fact: a turn's slice is held when it starts, settled when it ends.
 
-    `turn` is the open turn before the fact is applied.
+    `state` is the one before the fact is applied.
     """
+    turn = state.turn
     if isinstance(fact, TurnStarted):
         held = fact.limits.amounts.microusd
-        return tuple(Move(name, held=held, limit=account_limit(policy, name)) for name in fact.accounts)
+        return tuple(Move(name, held=held, limit=account_limit(policy, state, name)) for name in fact.accounts)
     if isinstance(fact, TurnEnded) and turn is not None:
         held = turn.limits.amounts.microusd
         return tuple(Move(name, held=-held, spent=fact.spent.microusd) for name in turn.accounts)
@@ -138,11 +152,11 @@ def settled(call: Call, model: ModelSpec | None) -> Amounts:
         return call.hold
     if call.fault is not None and call.fault.code == "unavailable":
         return Amounts(model_calls=1)
-    if model is None or call.input_tokens < 0:
+    if model is None or call.input_tokens < 0 or call.output_tokens < 0:
         return call.hold
     micro = call.input_tokens * model.input_microusd_per_mtok + call.output_tokens * model.output_microusd_per_mtok
     return Amounts(
-        microusd=min(call.hold.microusd, -(-micro // 1_000_000)),
+        microusd=min(call.hold.microusd, max(0, -(-micro // 1_000_000))),
         tokens=min(call.hold.tokens, call.input_tokens + call.output_tokens),
         model_calls=1,
     )

@@ -13,39 +13,78 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from standpipe.core.control import AnswerArguments, CitedQuote
+from standpipe.core.control import AnswerArguments, AnswerConflictValue, CitedQuote
 from standpipe.core.details import Verdict
-from standpipe.core.items import Answer, Citation, Conflict, ConflictValue, Draft, Gap, Item, Passage, Sentence, Source
+from standpipe.core.items import Answer, Checked, Citation, Conflict, ConflictValue, Draft, Gap, Item, Passage, Sentence, Source
 
 COVERAGE_MIN = 0.3
 """The share of a sentence's content words that its quotes must hold; a guard against quotes that have nothing to do with it."""
 RESULT_BYTES_MAX = 1_000_000
 """A tool result above this is refused: it would crowd out everything else."""
 
+WORDS_MAX = 300
+"""Characters of a gap or of what a conflict is about: a model's own words, which nothing can verify."""
+
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _MARKUP = frozenset("*_`")
 
 
-class Evidence(msgspec.Struct, frozen=True):
-    """The text of a document version that a model was shown something of."""
+class Evidence:
+    """The text of a document version that a model was shown something of; its plain form is made once, when first needed."""
 
-    source: Source
-    text: str
+    def __init__(self, source: Source, text: str) -> None:
+        self.source, self.text = source, text
+        self._plain: tuple[str, list[int]] | None = None
+
+    def find(self, quote: str) -> tuple[int, int] | None:
+        """Where `quote` stands in code points: word for word, or but for white space, case and markup characters.
+
+        Never from or to within a word or a number.
+        """
+        start = self.text.find(quote)
+        while start >= 0:
+            if _bounded(self.text, start, start + len(quote)):
+                return start, start + len(quote)
+            start = self.text.find(quote, start + 1)
+        self._plain = self._plain or _plain(self.text)
+        plain, places = self._plain
+        wanted = _plain(quote)[0].strip()
+        at = plain.find(wanted) if wanted else -1
+        while at >= 0:
+            if _bounded(plain, at, at + len(wanted)):
+                return places[at], places[at + len(wanted) - 1] + 1
+            at = plain.find(wanted, at + 1)
+        return None
+
+
+def _bounded(text: str, start: int, end: int) -> bool:
+    return not _inside(text, start) and not _inside(text, end)
+
+
+def _inside(text: str, at: int) -> bool:
+    """Whether a cut at `at` would go through a word or a number such as 1.5."""
+    before, after = text[max(at - 2, 0) : at], text[at : at + 2]
+    if not before or not after:
+        return False
+    if (before[-1].isalnum() or before[-1] == "_") and (after[0].isalnum() or after[0] == "_"):
+        return True
+    dotted = before[-1].isdigit() and len(after) == 2 and after[0] in ".," and after[1].isdigit()
+    return dotted or (len(before) == 2 and before[0].isdigit() and before[1] in ".," and after[0].isdigit())
 
 
 def schema_problem(schema: dict[str, Any], value: object) -> str:
-    """The first violation of a JSON Schema, as its path and keyword without content; empty if there is none.
+    """The first violation of a JSON Schema as its path and keyword; empty if there is none. The path may hold content.
 
     Remote references are never fetched: a schema that needs one is a violation.
     """
     try:
         validator = jsonschema_rs.validator_for(schema, retriever=_deny)
         for error in validator.iter_errors(value):
-            where = "/".join(str(p) for p in error.instance_path) or "the arguments"
+            where = "/".join(str(p) for p in error.instance_path) or "the top"
             return f"{where}: {error.kind.name}"
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        return f"schema: {type(error).__name__}"
+        return f"the schema: {type(error).__name__}"
     return ""
 
 
@@ -76,54 +115,53 @@ def judge_result(drafts: Sequence[Draft], bytes: int) -> Verdict:
 
 def judge_answer(
     answer: AnswerArguments, evidence: Mapping[str, Sequence[Evidence]], schema: dict[str, Any] | None, *, must_cite: bool
-) -> tuple[Verdict, ...]:
-    """Verdicts on every sentence (`s0`...), conflict (`c0`...) and the typed value of an answer.
+) -> tuple[tuple[Verdict, ...], Checked]:
+    """Verdicts on every sentence (`s0`...), conflict (`c0`...) and the typed value of an answer, and what they verified.
 
-    `evidence` maps the names of documents to the versions that the prompt showed. A passing verdict's `repair` holds the
-    citations as they were verified, version and all.
+    `evidence` maps the names of documents to the versions that the prompt showed.
     """
-    verdicts = [_judge_sentence(f"s{n}", s.text, s.citations, evidence, must_cite) for n, s in enumerate(answer.sentences)]
-    for n, conflict in enumerate(answer.conflicts):
-        verdicts.append(_judge_conflict(f"c{n}", [(v.value, CitedQuote(v.source, v.quote)) for v in conflict.values], evidence))
+    sentences = [_judge_sentence(f"s{n}", s.text, s.citations, evidence, must_cite) for n, s in enumerate(answer.sentences)]
+    conflicts = [_judge_conflict(f"c{n}", c.values, evidence) for n, c in enumerate(answer.conflicts)]
+    verdicts = [v for v, _ in sentences] + [v for v, _ in conflicts]
+    problem = ""
     if schema is not None:
         problem = schema_problem(schema, answer.value)
-        verdicts.append(
-            Verdict("schema", "value", "fail" if problem else "pass", code="schema" if problem else "", seen=problem)
-        )
-    return tuple(verdicts)
+        verdicts.append(Verdict("schema", "value", "fail" if problem else "pass", code="schema" if problem else ""))
+    return tuple(verdicts), Checked(tuple(c for _, c in sentences), tuple(v for _, v in conflicts), problem)
 
 
 def _judge_sentence(
     subject: str, text: str, quotes: Sequence[CitedQuote], evidence: Mapping[str, Sequence[Evidence]], must_cite: bool
-) -> Verdict:
+) -> tuple[Verdict, tuple[Citation, ...]]:
+    def failed(code: str) -> tuple[Verdict, tuple[Citation, ...]]:
+        return Verdict("citation", subject, "fail", code=code), ()
+
     if not quotes:
-        status, code = ("fail", "uncited") if must_cite else ("abstain", "nothing to cite")
-        return Verdict("citation", subject, status, code=code)
+        return failed("uncited") if must_cite else (Verdict("citation", subject, "abstain", code="nothing to cite"), ())
     found = [(quote, verified(quote, evidence)) for quote in quotes]
-    missing = next((quote for quote, citation in found if citation is None), None)
-    if missing is not None:
-        return Verdict(
-            "citation", subject, "fail", code="quote not found", seen=missing.source if missing.source in evidence else ""
-        )
-    citations = [c for _, c in found if c is not None]
+    citations = tuple(c for _, c in found if c is not None)
+    if len(citations) < len(quotes):
+        return failed("quote not found")
     quoted = " ".join(c.quote for c in citations)
-    odd = next((n for n in _NUMBER.findall(text) if n not in _NUMBER.findall(quoted)), None)
-    if odd is not None:
-        return Verdict("citation", subject, "fail", code="number not in quote")
+    if not set(_NUMBER.findall(text)) <= set(_NUMBER.findall(quoted)):
+        return failed("number not in quote")
     if coverage(text, quoted) < COVERAGE_MIN:
-        return Verdict("citation", subject, "fail", code="quote does not support sentence")
+        return failed("quote does not support sentence")
     exact = all(c.source == q.source and c.quote == q.quote for q, c in found if c is not None)
-    return Verdict(
-        "citation", subject, "pass", code="" if exact else "repaired", repair=msgspec.json.encode(citations).decode()
-    )
+    return Verdict("citation", subject, "pass", code="" if exact else "repaired"), citations
 
 
-def _judge_conflict(subject: str, sides: list[tuple[str, CitedQuote]], evidence: Mapping[str, Sequence[Evidence]]) -> Verdict:
-    kept = [(value, c) for value, quote in sides if (c := verified(quote, evidence)) is not None and _holds(c.quote, value)]
-    if len({" ".join(value.lower().split()) for value, _ in kept}) < 2 or len({(c.source, c.quote) for _, c in kept}) < 2:
-        return Verdict("conflict", subject, "fail", code="fewer than two verified values")
-    values = [ConflictValue(value, citation) for value, citation in kept]
-    return Verdict("conflict", subject, "pass", repair=msgspec.json.encode(values).decode())
+def _judge_conflict(
+    subject: str, sides: Sequence[AnswerConflictValue], evidence: Mapping[str, Sequence[Evidence]]
+) -> tuple[Verdict, tuple[ConflictValue, ...]]:
+    found = [(side.value, verified(CitedQuote(side.source, side.quote), evidence)) for side in sides]
+    kept = tuple(ConflictValue(value, c) for value, c in found if c is not None and _holds(c.quote, value))
+    if (
+        len({" ".join(v.value.lower().split()) for v in kept}) < 2
+        or len({(v.citation.source, v.citation.quote) for v in kept}) < 2
+    ):
+        return Verdict("conflict", subject, "fail", code="fewer than two verified values"), ()
+    return Verdict("conflict", subject, "pass"), kept
 
 
 def _holds(quote: str, value: str) -> bool:
@@ -146,24 +184,10 @@ def verified(quote: CitedQuote, evidence: Mapping[str, Sequence[Evidence]]) -> C
     named = list(evidence.get(quote.source, ()))
     others = [e for name in sorted(evidence) if name != quote.source for e in evidence[name]]
     for one in named + others:
-        span = find_quote(one.text, quote.quote)
+        span = one.find(quote.quote)
         if span is not None:
             return Citation(one.source.path, one.source.version, one.text[span[0] : span[1]], one.source.folder)
     return None
-
-
-def find_quote(text: str, quote: str) -> tuple[int, int] | None:
-    """Where `quote` stands in `text` in code points: word for word, or but for white space, case and markup characters."""
-    start = text.find(quote)
-    if start >= 0:
-        return start, start + len(quote)
-    plain, places = _plain(text)
-    wanted, _ = _plain(quote)
-    wanted = wanted.strip()
-    at = plain.find(wanted) if wanted else -1
-    if at < 0:
-        return None
-    return places[at], places[at + len(wanted) - 1] + 1
 
 
 def _plain(text: str) -> tuple[str, list[int]]:
@@ -186,13 +210,22 @@ def _plain(text: str) -> tuple[str, list[int]]:
     return "".join(letters), places
 
 
-def compose(
-    answer: AnswerArguments, verdicts: Sequence[Verdict], parts: Sequence[str], lost: Sequence[str], *, whole: str
-) -> tuple[Answer, tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """The answer that the verdicts leave, and the indexes of sentences kept, repaired and dropped.
+class Weighed(msgspec.Struct, frozen=True):
+    """What the verdicts leave of an answer, and the indexes of its sentences kept, repaired and dropped."""
 
-    `parts` are the parts of the question in words (none: the question is one part, `whole` in words), `lost` sentences on
-    what the plan lost. A part without a sentence is a gap.
+    answer: Answer
+    kept: tuple[int, ...] = ()
+    repaired: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+
+
+def compose(
+    answer: AnswerArguments, verdicts: Sequence[Verdict], checked: Checked, parts: Sequence[str], lost: Sequence[str]
+) -> Weighed:
+    """The answer that the verdicts leave.
+
+    `parts` are the parts of the question in words (at least one: the whole), `lost` sentences on what the plan lost. A part
+    without a sentence is a gap.
     """
     by_subject = {v.subject: v for v in verdicts}
     kept: list[int] = []
@@ -205,24 +238,38 @@ def compose(
             dropped.append(n)
             continue
         (repaired if verdict.code == "repaired" else kept).append(n)
-        citations = msgspec.json.decode(verdict.repair, type=tuple[Citation, ...]) if verdict.repair else ()
-        part = sentence.part if 0 <= sentence.part < max(1, len(parts)) else 0
-        sentences.append(Sentence(sentence.text, citations, part))
+        part = 0 if len(parts) == 1 else sentence.part if 0 <= sentence.part < len(parts) else -1
+        sentences.append(Sentence(sentence.text, checked.citations[n] if n < len(checked.citations) else (), part))
     conflicts = [
-        Conflict(c.about, msgspec.json.decode(v.repair, type=tuple[ConflictValue, ...]))
+        Conflict(c.about[:WORDS_MAX], checked.conflicts[n])
         for n, c in enumerate(answer.conflicts)
-        if (v := by_subject.get(f"c{n}")) is not None and v.status == "pass"
+        if (v := by_subject.get(f"c{n}")) is not None and v.status == "pass" and n < len(checked.conflicts)
     ]
-    gaps = [Gap(g.text, g.part if -1 <= g.part < len(parts) else -1) for g in answer.gaps]
+    gaps = _gaps(answer, sentences, parts)
     gaps += [Gap(text) for text in lost]
-    answered = {s.part for s in sentences} | {g.part for g in gaps}
-    if -1 not in answered or sentences:
-        names = parts or (whole,)
-        gaps += [Gap(f"No checked sentence answers: {name}", n) for n, name in enumerate(names) if n not in answered]
     value = by_subject.get("value")
-    if value is not None and value.status != "pass":
+    fits = value is not None and value.status == "pass"
+    if value is not None and not fits:
         gaps.append(Gap("The result did not fit its schema."))
-    result = Answer(
-        tuple(sentences), tuple(gaps), tuple(conflicts), answer.value if value is not None and value.status == "pass" else None
-    )
-    return result, tuple(kept), tuple(repaired), tuple(dropped)
+    result = Answer(tuple(sentences), tuple(gaps), tuple(conflicts), answer.value if fits else None)
+    return Weighed(result, tuple(kept), tuple(repaired), tuple(dropped))
+
+
+def _gaps(answer: AnswerArguments, sentences: Sequence[Sentence], parts: Sequence[str]) -> list[Gap]:
+    """The gaps the model names, without numbers nobody gave, and every part that neither they nor a sentence speak of."""
+    known = set(_NUMBER.findall(" ".join(parts)))
+    gaps = []
+    for gap in answer.gaps:
+        part = gap.part if -1 <= gap.part < len(parts) else -1
+        text = gap.text[:WORDS_MAX]
+        if not set(_NUMBER.findall(text)) <= known:
+            text = (
+                f"This could not be answered: {parts[part]}" if part >= 0 else "A part of the question could not be answered."
+            )
+        gaps.append(Gap(text, part))
+    spoken = {s.part for s in sentences} | {g.part for g in gaps}
+    if -1 in spoken and not sentences:
+        return gaps
+    return gaps + [
+        Gap(f"No checked sentence answers: {name[:WORDS_MAX]}", n) for n, name in enumerate(parts) if n not in spoken
+    ]

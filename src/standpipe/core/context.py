@@ -43,7 +43,7 @@ def history(closed: list[Closed], access: Access) -> list[tuple[Item, str]]:
 
 def evidence_order(turn: Turn) -> list[Item]:
     """The items of the turn that may be shown, in log order, without search hits that a read of the same document covers."""
-    visible = [item for id, item in turn.items.items() if id not in turn.withdrawn]
+    visible = [item for id, item in turn.items.items() if id not in turn.withdrawn and item.kind != "checked"]
     read = {
         (b.folder, b.source, b.version) for i in visible if isinstance(b := i.body, Passage) and not b.score and not b.memory
     }
@@ -95,7 +95,10 @@ def fitted(entries: list[tuple[Item, str]], bytes_max: int, question: str) -> li
         if item.id != question:
             gone.add(index)
             size -= item.bytes + ITEM_OVERHEAD_BYTES
-    return [entry for index, entry in enumerate(entries) if index not in gone]
+    kept = [entry for index, entry in enumerate(entries) if index not in gone]
+    # A call all of whose results gave way goes with them; results without their call are read as loose evidence.
+    had, have = ({item.answers for item, _ in some} for some in (entries, kept))
+    return [(item, why) for item, why in kept if item.kind != "call" or item.id in have or item.id not in had]
 
 
 def select(turn: Turn, closed: list[Closed], access: Access, bytes_max: int) -> list[tuple[Item, str]]:
@@ -121,9 +124,9 @@ def manifest(turn: Turn, entries: list[tuple[Item, str]], *, final: bool, output
 
 
 def _why_gone(turn: Turn, id: str) -> str:
-    if id in turn.withdrawn or id not in turn.items:
+    if id in turn.withdrawn:
         return "withdrawn"
-    body = turn.items[id].body
+    body = turn.items[id].body if id in turn.items else None
     if isinstance(body, Passage) and body.score:
         return "covered by a read, or no space"
     return "no space"

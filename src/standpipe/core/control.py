@@ -27,11 +27,10 @@ class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReviseArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A patch to the plan: steps to add, ids of steps to drop, and why; `because` names the sources that led to it."""
+    """A patch to the plan: steps to add, and why; `because` names the sources that led to it."""
 
     reason: str
     add: tuple[PlannedStep, ...] = ()
-    drop: tuple[str, ...] = ()
     because: tuple[str, ...] = ()
 
 

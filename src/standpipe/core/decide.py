@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from standpipe.core import budget, context, gate, plan, reply
 from standpipe.core.amounts import Limits, Move
 from standpipe.core.apply import apply
-from standpipe.core.details import Step, Why
+from standpipe.core.details import NOT_SENT, Step, Why
 from standpipe.core.events import (
     AskExpired,
     DeadlinePassed,
@@ -26,17 +26,23 @@ from standpipe.core.events import (
     TurnStarted,
     TurnUnparked,
 )
-from standpipe.core.ids import item_id, step_id, turn_id
-from standpipe.core.items import Answer, Draft, Item, Label, Text, ToolCall, place
+from standpipe.core.ids import item_id, step_id
+from standpipe.core.items import Draft, Item, Label, Text, ToolCall, place
+from standpipe.core.permit import tool_of
 from standpipe.core.record import Recorder
 from standpipe.core.route import models_for
 from standpipe.core.state import Call, State, StepState, Turn
+from standpipe.core.tools import ToolSpec
 from standpipe.core.world import World
 
+FINISH = "finish: "
+"""The code of a patch that asks for the answer with what there is begins so; what follows is the turn's reason."""
 ATTEMPTS_MAX = 2
 """Attempts at a tool step that may be repeated."""
 INTERRUPTIONS_MAX = 3
 """After so many crashes at one step it is not tried again (a poison step)."""
+EVENTS_MAX = 10_000
+"""More than any decision can have; a bound that turns a livelock into a crash that says where."""
 FINAL_MS_MAX = 10_000
 """At most this much of a deadline is kept for the final call; otherwise a quarter of it."""
 
@@ -56,9 +62,10 @@ def conclude(state: State, world: World, now: int) -> tuple[list[Event], list[Mo
     moves: list[Move] = []
     while new := decide(state, world, now):
         for event in new:
-            moves.extend(budget.moves(world.policy, state.turn, event.fact))
+            moves.extend(budget.moves(world.policy, state, event.fact))
             apply(state, event)
         events.extend(new)
+        assert len(events) < EVENTS_MAX, f"the rules do not come to an end after {events[0].seq}: {events[-1].fact}"
     return events, moves
 
 
@@ -115,25 +122,34 @@ def _end_steps(state: State, world: World, now: int) -> Recorder:
             continue
         call = turn.calls.get(step.call)
         if _over(turn):
-            record.add(
-                StepEnded(step.spec.id, _cut_off(step, call), turn.cancel or "deadline"), turn.cancelled_at or turn.started
-            )
+            outcome = _cut_off(state, world, step, call)
+            record.add(StepEnded(step.spec.id, outcome, turn.cancel or "deadline"), turn.cancelled_at or turn.started)
         elif call is None:
             _end_asked(turn, step, record)
         elif step.spec.kind == "model":
             if call.outcome == "completed" and not any(id in turn.withdrawn for id in call.items):
                 return reply.interpret(state, world, step, call, now) if not record.events else record
-            if step.interrupted > INTERRUPTIONS_MAX or step.attempts > INTERRUPTIONS_MAX + len(world.policy.models):
+            tries = step.attempts - step.unsent
+            if step.interrupted > INTERRUPTIONS_MAX or tries > INTERRUPTIONS_MAX + len(world.policy.models):
                 record.add(StepEnded(step.spec.id, "failed", call.outcome), call.ended)
         else:
             _end_tool(state, world, step, call, record)
     return record
 
 
-def _cut_off(step: StepState, call: Call | None) -> str:
-    if call is not None and call.outcome == "completed" and step.spec.kind == "tool":
+def _doubtful(tool: ToolSpec | None, call: Call) -> bool:
+    """Whether a call that is over may have changed the world without saying so."""
+    if call.outcome == "completed" or (tool is not None and tool.effect == "read"):
+        return False
+    return call.unknown or call.outcome == "interrupted"
+
+
+def _cut_off(state: State, world: World, step: StepState, call: Call | None) -> str:
+    if call is None or step.spec.kind != "tool":
+        return "cancelled"
+    if call.outcome == "completed":
         return "done"
-    return "unknown" if call is not None and call.unknown else "cancelled"
+    return "unknown" if _doubtful(tool_of(world.agents[state.agent], step.spec.does), call) else "cancelled"
 
 
 def _end_asked(turn: Turn, step: StepState, record: Recorder) -> None:
@@ -148,30 +164,28 @@ def _end_asked(turn: Turn, step: StepState, record: Recorder) -> None:
 
 def _end_tool(state: State, world: World, step: StepState, call: Call, record: Recorder) -> None:
     turn = _turn(state)
+    tool = tool_of(world.agents[state.agent], step.spec.does)
+    fault = call.fault.code if call.fault is not None else call.outcome
+    tries = step.attempts - step.interrupted - step.unsent
     if call.outcome == "completed":
         record.add(StepEnded(step.spec.id, "done"), call.ended)
         return
-    tool = next((t for t in world.agents[state.agent].tools if t.name == step.spec.does), None)
-    repeatable = tool is not None and (tool.effect == "read" or tool.idempotent)
-    if call.outcome == "interrupted":
-        if repeatable and step.interrupted <= INTERRUPTIONS_MAX:
+    if call.outcome == "cancelled" and fault == NOT_SENT:
+        return
+    if tool is not None and (tool.effect == "read" or tool.idempotent):
+        if call.outcome == "interrupted" and step.interrupted <= INTERRUPTIONS_MAX:
             return
-        outcome, code, text = "unknown", "unknown", "It is not known whether this call took effect; do not repeat it blindly."
-        if repeatable:
-            outcome, code, text = "failed", "interrupted", "The call was cut off too often."
-    elif call.unknown and not repeatable:
+        if call.fault is not None and call.fault.retryable and tries < ATTEMPTS_MAX and not turn.soft:
+            return
+    if _doubtful(tool, call):
         outcome, code, text = "unknown", "unknown", "It is not known whether this call took effect; do not repeat it blindly."
     else:
-        retryable = call.fault is not None and call.fault.retryable
-        if retryable and repeatable and step.attempts - step.interrupted < ATTEMPTS_MAX and not turn.soft:
-            return
-        code = call.fault.code if call.fault is not None else call.outcome
-        outcome, text = "failed", call.fault.text if call.fault is not None and call.fault.text else "The call failed."
+        outcome, code, text = "failed", fault, call.fault.text if call.fault is not None else ""
     source = turn.items.get(step.spec.item)
-    told = (
-        source is not None and source.id not in turn.withdrawn and not any(turn.items[i].kind == "failure" for i in step.items)
-    )
-    items = (reply.failure(record, source, code, text, step.spec.id),) if source is not None and told else ()
+    told = any(turn.items[i].kind == "failure" and i not in turn.withdrawn for i in step.items)
+    items: tuple[Item, ...] = ()
+    if source is not None and source.id not in turn.withdrawn and (not told or outcome == "unknown"):
+        items = (reply.failure(record, source, code, text or "The call failed.", step.spec.id),)
     record.add(StepEnded(step.spec.id, outcome, code, items), call.ended)
 
 
@@ -179,8 +193,7 @@ def _unpark(state: State, world: World, now: int) -> Recorder:
     """A parked turn goes on as soon as one of its questions is closed, or when it is cancelled."""
     turn, record = _turn(state), Recorder(state.seq)
     closed = [a for a in turn.asks.values() if a.outcome and a.step in turn.live]
-    ended = [a for a in turn.asks.values() if a.outcome]
-    if turn.parked_at and (closed or turn.cancel or len(ended) == len(turn.asks)):
+    if turn.parked_at and (closed or turn.cancel):
         shift = now - turn.parked_at
         record.add(TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift), *(a.asked for a in closed))
     return record
@@ -189,59 +202,53 @@ def _unpark(state: State, world: World, now: int) -> Recorder:
 def _finish(state: State, world: World, now: int) -> Recorder:
     """A turn ends when it has a checked answer, was cancelled, is out of time, or nothing can be said any more."""
     turn, record = _turn(state), Recorder(state.seq)
+    last = turn.last_model_step
     if turn.open or turn.parked_at:
         return record
-    answered = turn.answer_call and turn.answer_call not in turn.withdrawn
     if turn.cancel:
         _end(turn, record, "cancelled", turn.cancel)
-    elif answered:
+    elif turn.answered:
         for id in turn.live:
             record.add(StepEnded(id, "dropped", "answered"), turn.judged)
         if not record.events:
             _end_answered(turn, record)
     elif turn.hard:
         _end(turn, record, "failed", "deadline")
-    elif not turn.live:
-        last = turn.last_model_step
-        if last is not None and last.spec.final and last.ended:
-            _end(turn, record, "failed", last.refused or "no model could answer")
+    elif not turn.live and last is not None and last.spec.final and last.ended:
+        _end(turn, record, "failed", last.refused or "no model could answer")
     return record
 
 
 def _end(turn: Turn, record: Recorder, outcome: str, reason: str) -> None:
     last = turn.last_model_step
     cause = turn.cancelled_at or (last.ended if last is not None else 0) or turn.started
-    record.add(TurnEnded(turn.id, outcome, reason, turn.spent, (), tuple(turn.withdrawn_sources)), cause)
+    ended = TurnEnded(turn.id, outcome, reason, turn.spent, (), tuple(turn.withdrawn_sources), _unknown(turn))
+    record.add(ended, cause)
+
+
+def _unknown(turn: Turn) -> tuple[str, ...]:
+    return tuple(s.spec.id for s in turn.steps.values() if s.outcome == "unknown")
 
 
 def _end_answered(turn: Turn, record: Recorder) -> None:
     lost = [
-        f"The step `{s.spec.does}` {'may or may not have taken effect' if s.outcome == 'unknown' else 'failed'}."
+        s
         for s in turn.steps.values()
-        if s.outcome in ("failed", "unknown") and s.spec.kind == "tool" and (not s.spec.optional or s.outcome == "unknown")
+        if s.spec.kind == "tool" and (s.outcome == "unknown" or (s.outcome == "failed" and not s.spec.optional))
     ]
     step = turn.steps[turn.items[turn.answer_call].step]
-    move, answer = reply.composed(turn, turn.calls[step.call], lost)
-    item = place(Draft(answer, move.label, move.id), item_id(record.next, 0), move.origin, step.spec.id)
+    move, answer, label = reply.composed(turn, turn.calls[step.call], lost)
+    item = place(Draft(answer, label, move.id), item_id(record.next, 0), move.origin, step.spec.id)
     outcome = "partial" if answer.gaps or not answer.sentences else "completed"
-    record.add(
-        TurnEnded(turn.id, outcome, _reason(turn, answer), turn.spent, (item,), tuple(turn.withdrawn_sources)), turn.judged
-    )
-
-
-def _reason(turn: Turn, answer: Answer) -> str:
-    if turn.soft:
-        return "deadline"
-    last = turn.last_model_step
-    if last is not None and last.spec.final:
-        return "budget"
-    return "gaps" if answer.gaps else "answered"
+    reason = step.why.removeprefix(FINISH) if step.spec.final else "gaps" if answer.gaps else "answered"
+    ended = TurnEnded(turn.id, outcome, reason, turn.spent, (item,), tuple(turn.withdrawn_sources), _unknown(turn))
+    record.add(ended, turn.judged)
 
 
 def _extend(state: State, world: World, now: int) -> Recorder:
     """When no step is left and no answer is there, the model is asked again; the last time with what there is."""
     turn, record = _turn(state), Recorder(state.seq)
-    if turn.live or turn.parked_at or _over(turn) or (turn.answer_call and turn.answer_call not in turn.withdrawn):
+    if turn.live or turn.parked_at or _over(turn) or turn.answered:
         return record
     if not turn.steps:
         return _first_patch(state, world)
@@ -249,12 +256,16 @@ def _extend(state: State, world: World, now: int) -> Recorder:
     if last is not None and last.spec.final:
         return record
     task = "synthesize" if any(s.spec.kind == "model" and s.outcome == "done" for s in turn.steps.values()) else "plan"
-    models = [world.policy.models[m] for m in models_for(world.policy, task)]
-    out = turn.soft or not gate.fits_normal(turn, models) or (last is not None and last.outcome in ("refused", "failed"))
-    step = Step(id=step_id(len(turn.steps) + 1), kind="model", does="synthesize" if out else task, final=out)
-    code = "finish with what there is" if out else "continue"
+    out = ""
+    if turn.soft:
+        out = "deadline"
+    elif last is not None and last.outcome in ("refused", "failed"):
+        out = last.refused or "no model"
+    elif not gate.fits_normal(turn):
+        out = "budget"
+    step = Step(id=step_id(len(turn.steps) + 1), kind="model", does="synthesize" if out else task, final=bool(out))
     causes = [s.ended for s in list(turn.steps.values())[-8:]]
-    record.add(PlanPatched(turn.id, turn.epoch + 1, Why(code), (step,)), *causes)
+    record.add(PlanPatched(turn.id, turn.epoch + 1, Why(FINISH + out if out else "continue"), (step,)), *causes)
     return record
 
 
@@ -269,9 +280,7 @@ def _first_patch(state: State, world: World) -> Recorder:
         move = Draft(ToolCall("search", look), Label(integrity="user"))
         items = (place(move, item_id(record.next, 0), "runtime"),)
         steps = (Step(id=step_id(1), kind="tool", does="search", item=items[0].id, optional=True),)
-    final = plan.room(turn) <= 0 or not gate.fits_normal(
-        turn, [world.policy.models[m] for m in models_for(world.policy, "plan")]
-    )
+    final = plan.room(turn) <= len(steps) or not gate.fits_normal(turn)
     first = Step(
         id=step_id(len(steps) + 1),
         kind="model",
@@ -279,14 +288,15 @@ def _first_patch(state: State, world: World) -> Recorder:
         needs=tuple(s.id for s in steps),
         final=final,
     )
-    record.add(PlanPatched(turn.id, 1, Why("first look" if steps else "begin"), (*steps, first), items=items), turn.started)
+    why = Why(f"{FINISH}budget" if final else "first look" if steps else "begin")
+    record.add(PlanPatched(turn.id, 1, why, (*steps, first), items=items), turn.started)
     return record
 
 
 def _knock(state: State, world: World, now: int) -> Recorder:
     """Ready steps come to the gate."""
     turn = _turn(state)
-    if turn.parked_at or _over(turn) or turn.answer_call:
+    if turn.parked_at or _over(turn) or turn.answered:
         return Recorder(state.seq)
     return gate.knock(state, world, now)
 
@@ -294,7 +304,7 @@ def _knock(state: State, world: World, now: int) -> Recorder:
 def _park(state: State, world: World, now: int) -> Recorder:
     """When only people can go on, the turn waits for them without holding anything but its slice."""
     turn, record = _turn(state), Recorder(state.seq)
-    asks = [a for a in turn.asks.values() if not a.outcome]
+    asks = [a for a in turn.asks.values() if not a.outcome and a.step in turn.live]
     waits = {a.step for a in asks}
     if asks and not turn.parked_at and not turn.open and all(s.spec.id in waits for s in plan.ready(turn)):
         record.add(TurnParked(turn.id, now, min(a.until for a in asks)), *(a.asked for a in asks))
@@ -320,19 +330,16 @@ def _start(state: State, world: World, now: int) -> Recorder:
     if not state.waiting:
         return record
     asked, requested = state.waiting[0], state.waiting_seq[0]
-    agent = world.agents.get(state.agent)
-    if agent is None:
-        record.add(TurnEnded(asked.turn, "failed", f"there is no agent named {state.agent}"), requested)
-        return record
-    policy = world.policy
+    agent, policy = world.agents[state.agent], world.policy
     limits = budget.narrowed(budget.turn_limits(policy, state.tenant, state.principal), asked.limits, asked.deadline_ms)
     names = budget.accounts(policy, state, datetime.fromtimestamp(now / 1000, UTC).date().isoformat())
     if any(name not in world.balances for name in names):
         return record
-    room = budget.account_room(policy, world.balances, names)
+    room = budget.account_room(policy, state, world.balances, names)
     if room is not None:
         limits = Limits(limits.amounts.capped(microusd=max(room, 0)), limits.deadline_ms)
-    reserve = budget.reserve(policy, models_for(policy, "synthesize"), agent)
+    asked_bytes = asked.items[0].bytes
+    reserve = budget.reserve(policy, models_for(policy, "synthesize"), agent, asked_bytes, limits.amounts.model_calls)
     short = reserve.short(limits.amounts)
     if short:
         record.add(TurnEnded(asked.turn, "failed", f"budget: {short} cannot pay for an answer"), requested)
@@ -341,8 +348,3 @@ def _start(state: State, world: World, now: int) -> Recorder:
     deadline_at = now + limits.deadline_ms
     record.add(TurnStarted(asked.turn, limits, reserve, deadline_at - kept, deadline_at, names), requested)
     return record
-
-
-def next_turn(state: State) -> str:
-    """The id of the turn that the next admitted message becomes."""
-    return turn_id(state.turns + 1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+NOT_SENT = "not sent"
+"""The cause of a cancelled call that never left the house."""
+
 
 class Why(msgspec.Struct, frozen=True, omit_defaults=True):
     """The reason of a plan patch: a code for rules and statistics, and the item (a call) that says it in words."""
@@ -15,8 +18,9 @@ class Why(msgspec.Struct, frozen=True, omit_defaults=True):
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node of the plan. `kind` is "model", "tool" or "person"; `does` the task class or the tool.
 
-    `item` is the call item whose arguments it performs (`planned` names the step inside a plan call, empty where the
-    model called the tool itself); `needs` are steps that must have ended first.
+    `item` is the call item whose arguments it performs (`planned` is its index among the steps of a plan or revise call, empty
+    where the model called the tool itself); `needs` are steps that must have ended first. `does` is one of our own names,
+    "?" for a tool the agent does not have: the words of the model stand in its item.
     """
 
     id: str
@@ -47,11 +51,10 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Permit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """By which rule a call is permitted, at which revision of the relations, for which resources."""
+    """By which rule a call is permitted, at which revision of the relations."""
 
     rule: str
     revision: int
-    resources: tuple[str, ...] = ()
 
 
 class Chosen(msgspec.Struct, frozen=True, array_like=True):
@@ -91,14 +94,10 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What validator `check` says of `subject`: pass, fail, abstain or error; `code` and `seen` say what it found.
-
-    `repair` is the JSON of a replacement that the check itself can vouch for, empty if there is none.
-    """
+    """What validator `check` says of `subject`: pass, fail, abstain or error; `code` and `seen` say what it found."""
 
     check: str
     subject: str
     status: str
     code: str = ""
     seen: str = ""
-    repair: str = ""

@@ -55,13 +55,12 @@ class TurnStarted(Fact, frozen=True):
 
 
 class PlanPatched(Fact, frozen=True):
-    """The plan changed: a new epoch, steps added and dropped, and why."""
+    """The plan changed: a new epoch, steps added, and why."""
 
     turn: str
     epoch: int
     why: Why
     add: tuple[Step, ...] = ()
-    drop: tuple[str, ...] = ()
     items: tuple[Item, ...] = ()
 
 
@@ -80,7 +79,7 @@ class CallGranted(Fact, frozen=True):
 
 
 class CallRefused(Fact, frozen=True):
-    """The gate said no to a step; `code` is one of gate.REFUSALS, `detail` what was short or wrong, never content."""
+    """The gate said no to a step; `code` is one of record.REFUSALS, `detail` what was short or wrong, never content."""
 
     step: str
     code: str
@@ -217,7 +216,10 @@ class CancelRequested(Fact, frozen=True):
 
 
 class TurnEnded(Fact, frozen=True):
-    """The turn is over: completed, partial, failed or cancelled. `items` is the answer, where there is one."""
+    """The turn is over: completed, partial, failed or cancelled. `items` is the answer, where there is one.
+
+    `withdrawn` are sources that could not be used to the end, `unknown` steps that may or may not have taken effect.
+    """
 
     turn: str
     outcome: str
@@ -225,6 +227,7 @@ class TurnEnded(Fact, frozen=True):
     spent: Amounts = NOTHING
     items: tuple[Item, ...] = ()
     withdrawn: tuple[Source, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class MemoryKept(Fact, frozen=True):

@@ -5,20 +5,18 @@ A step about which the world does not hold every answer is left alone: nothing i
 
 from __future__ import annotations
 
-import msgspec
-
 from standpipe.core import budget, check, context, permit, plan
 from standpipe.core.amounts import Amounts
 from standpipe.core.details import Passed, Permit, Route
 from standpipe.core.events import Asked, CallGranted, CallRefused, StepEnded
 from standpipe.core.ids import call_id, digest
 from standpipe.core.items import ITEM_OVERHEAD_BYTES, Item
-from standpipe.core.record import Recorder
+from standpipe.core.record import REFUSALS, Recorder
 from standpipe.core.reply import failure
 from standpipe.core.route import route, rule_for
 from standpipe.core.state import State, StepState, Turn
-from standpipe.core.tools import AgentSpec, ToolSpec
-from standpipe.core.world import CallQuestion, ModelSpec, World
+from standpipe.core.tools import AgentSpec
+from standpipe.core.world import CallQuestion, World
 
 NOT_FOUND_TEXT = "Nothing by that name was found."
 """What is said of anything that is not there or may not be seen, tools included."""
@@ -46,23 +44,22 @@ def knock(state: State, world: World, now: int) -> Recorder:
     return record
 
 
-def call_question(state: State, agent: AgentSpec, step: StepState) -> tuple[ToolSpec, CallQuestion] | None:
+def call_question(state: State, agent: AgentSpec, step: StepState) -> CallQuestion | None:
     """What must be asked before a tool step can be judged; None where no answer could let it through."""
     turn = state.turn
     assert turn is not None
     move = plan.move_of(turn, step.spec)
     tool = permit.tool_of(agent, step.spec.does)
-    if move is None or tool is None:
-        return None
-    return tool, permit.question(state.principal, agent, tool, move.arguments)
+    return permit.question(state.principal, agent, tool, move.arguments) if move is not None and tool is not None else None
 
 
-def _refuse(record: Recorder, turn: Turn, step: StepState, code: str, text: str, passed: tuple[Passed, ...] = ()) -> Amounts:
+def _refuse(record: Recorder, turn: Turn, step: StepState, code: str, text: str) -> Amounts:
+    assert code in REFUSALS
     source = turn.items.get(step.spec.item)
     items: tuple[Item, ...] = ()
     if source is not None and source.id not in turn.withdrawn:
         items = (failure(record, source, code, text, step.spec.id),)
-    refused = record.add(CallRefused(step.spec.id, code, text if not items else "", passed, items), step.added)
+    refused = record.add(CallRefused(step.spec.id, code, items=items), step.added)
     record.add(StepEnded(step.spec.id, "refused", code), refused)
     return Amounts()
 
@@ -76,32 +73,31 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
     if move is None:
         record.add(StepEnded(step.spec.id, "withdrawn", "what asked for it may no longer be read"), step.added)
         return Amounts()
-    asked = call_question(state, agent, step)
-    if asked is None:
+    tool = permit.tool_of(agent, step.spec.does)
+    if tool is None:
         return _refuse(record, turn, step, permit.NOT_FOUND, NOT_FOUND_TEXT)
-    tool, question = asked
     problem = check.schema_problem(tool.parameters, move.arguments)
-    if problem:
+    question = permit.question(state.principal, agent, tool, move.arguments)
+    if question is None:
+        problem = problem or "what they should name"
+    if problem or question is None:
         return _refuse(record, turn, step, "arguments", f"The arguments of `{tool.name}` do not fit its schema at {problem}.")
     permitted = permit.permit(world.access, question)
     if permitted == permit.NOT_FOUND:
         return _refuse(record, turn, step, permit.NOT_FOUND, NOT_FOUND_TEXT)
     if not isinstance(permitted, Permit):
         return Amounts()
+    hold = Amounts(tool_calls=1)
+    if turn.soft or now >= turn.soft_at:
+        return _refuse(record, turn, step, "deadline", "There is no time left for this step.")
+    if (hold + taken).short(budget.free(turn, final=False)):
+        return _refuse(record, turn, step, "budget", "There is no budget left for this step.")
     ask = turn.asks.get(f"{turn.id}.{step.spec.id}")
     if (tool.approval or tool.effect == "irreversible") and (ask is None or ask.outcome != "allowed"):
         return _approve(record, turn, step, now + world.policy.parked_ms)
-    hold = Amounts(tool_calls=1)
-    short = (hold + taken).short(budget.free(turn, final=False))
-    if short or turn.soft:
-        return _refuse(
-            record, turn, step, "deadline" if turn.soft else "budget", "There is no budget or time left for this step."
-        )
-    attempt = step.attempts + 1
-    id = call_id(turn.id, step.spec.id, attempt)
     record.add(
         CallGranted(
-            call=id,
+            call=call_id(turn.id, step.spec.id, step.attempts + 1),
             step=step.spec.id,
             target=tool.name,
             hold=hold,
@@ -111,7 +107,7 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
         ),
         step.added,
         *(turn.steps[n].ended for n in step.spec.needs if n in turn.steps),
-        step.ended or (turn.calls[step.call].ended if step.call else 0),
+        turn.calls[step.call].ended if step.call else 0,
     )
     return hold
 
@@ -134,14 +130,20 @@ def _judge_model(state: State, world: World, step: StepState, record: Recorder, 
         world.policy, task, step.failed, turn.failed_models, turn.provider_failures, turn.provider_successes
     )
     agent = world.agents[state.agent]
+    asked_bytes = turn.items[turn.question].bytes
     until = turn.deadline_at if final else turn.soft_at
+    cheapest = min(candidates, key=lambda m: budget.final_cost(m, agent, asked_bytes).microusd, default=None)
     for model in candidates:
         if until - now <= 0:
             passed += (Passed(model.name, "no time left"),)
             continue
-        entries = context.select(turn, state.closed, world.access, budget.prompt_bytes_max(model, final=final))
+        entries = context.select(
+            turn, state.closed, world.access, budget.prompt_bytes_max(model, agent, asked_bytes, final=final)
+        )
         size = sum(i.bytes + ITEM_OVERHEAD_BYTES for i, _ in entries) + budget.agent_bytes(agent)
-        room = budget.free(turn, final=final) - taken
+        # The reserve is for one final call: only the cheapest candidate may touch it, or nothing would be left to fall back to.
+        spare = 0 if not final or model is cheapest else turn.reserve.microusd
+        room = budget.free(turn, final=final) - taken - Amounts(microusd=spare)
         output = min(budget.output_affordable(model, size, room.microusd), budget.FINAL_OUTPUT_TOKENS if final else 2**31)
         hold = budget.bound(model, size, max(output, 0))
         short = hold.short(room)
@@ -172,11 +174,7 @@ def _judge_model(state: State, world: World, step: StepState, record: Recorder, 
     return Amounts()
 
 
-def fits_normal(turn: Turn, models: list[ModelSpec]) -> bool:
-    """Whether the counts leave room for one more call that is not the final one."""
+def fits_normal(turn: Turn) -> bool:
+    """Whether the counts leave room for one more model call that is not the final one."""
     left = budget.free(turn, final=False)
-    return (
-        bool(models)
-        and not Amounts(model_calls=1).short(msgspec.structs.replace(left, microusd=0, tokens=0))
-        and left.steps > 0
-    )
+    return left.model_calls > 0 and left.steps > 0

@@ -14,7 +14,10 @@ from standpipe.core.ids import digest_bytes
 
 
 class Source(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """One version of one document: `folder` is the namespace of its relations, `path` its id within the folder."""
+    """One version of one document: `folder` is the namespace of its relations, `path` its id within the folder.
+
+    A resource that a tool touched is a source too: outside of folders (`folder` empty), `path` its object ("incident:7").
+    """
 
     folder: str
     path: str
@@ -22,13 +25,12 @@ class Source(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 
 class Label(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who may read an item: whoever may read every source in `sources` and may use every resource in `resources`.
+    """Who may read an item: whoever may read every source in `sources`.
 
     `integrity` is "user", "agent", "tool" or "document": who chose these bytes.
     """
 
     sources: tuple[Source, ...] = ()
-    resources: tuple[str, ...] = ()
     integrity: str = "agent"
 
 
@@ -133,7 +135,16 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
         return tuple(dict.fromkeys(c for s in self.sentences for c in s.citations))
 
 
-Body = Text | ToolCall | Passage | Data | Failure | Answer
+class Checked(msgspec.Struct, frozen=True, tag="checked", omit_defaults=True):
+    """What the checks verified of an answer call: for its n-th sentence the citations, for its n-th conflict the values
+    (nothing where they failed), and in words what is wrong with its typed value. Never shown to a model."""
+
+    citations: tuple[tuple[Citation, ...], ...] = ()
+    conflicts: tuple[tuple[ConflictValue, ...], ...] = ()
+    problem: str = ""
+
+
+Body = Text | ToolCall | Passage | Data | Failure | Answer | Checked
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -164,6 +175,7 @@ _TAGS: dict[type, str] = {
     Data: "data",
     Failure: "failure",
     Answer: "answer",
+    Checked: "checked",
 }
 _BODY: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
 
@@ -204,6 +216,4 @@ def place(draft: Draft, id: str, origin: str, step: str = "") -> Item:
 
 def join(labels: list[Label], integrity: str = "agent") -> Label:
     """The label of something derived from inputs with these labels: readable only by who may read them all."""
-    sources = {source for label in labels for source in label.sources}
-    resources = {resource for label in labels for resource in label.resources}
-    return Label(sources=tuple(sorted(sources)), resources=tuple(sorted(resources)), integrity=integrity)
+    return Label(tuple(sorted({source for label in labels for source in label.sources})), integrity)

@@ -56,7 +56,7 @@ def _calls(state: State, turn: Turn, agent: AgentSpec) -> tuple[CallQuestion, ..
         if step.spec.kind == "tool" and step.call not in turn.open:
             found = call_question(state, agent, step)
             if found is not None:
-                asked[found[1]] = None
+                asked[found] = None
         elif step.spec.kind == "model" and step.call in turn.calls and turn.calls[step.call].outcome == "completed":
             for item in (turn.items[id] for id in turn.calls[step.call].items):
                 if isinstance(item.body, ToolCall):
@@ -78,8 +78,9 @@ def _of_move(state: State, agent: AgentSpec, move: ToolCall) -> list[CallQuestio
     found = []
     for one in moves:
         tool = permit.tool_of(agent, one.name)
-        if tool is not None:
-            found.append(permit.question(state.principal, agent, tool, one.arguments))
+        question = permit.question(state.principal, agent, tool, one.arguments) if tool is not None else None
+        if question is not None:
+            found.append(question)
     return found
 
 
@@ -90,6 +91,5 @@ def _listed(move: ToolCall, name: str) -> list[object]:
 
 def _first_look(state: State, agent: AgentSpec, folders: tuple[str, ...], question: Item) -> list[CallQuestion]:
     """The first look is decided in the same round in which the turn starts."""
-    tool = permit.tool_of(agent, "search")
     look = first_look(agent, folders, question.body.text if isinstance(question.body, Text) else "")
-    return [permit.question(state.principal, agent, tool, look)] if tool is not None and look is not None else []
+    return _of_move(state, agent, ToolCall("search", look)) if look is not None else []

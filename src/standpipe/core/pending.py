@@ -38,12 +38,12 @@ def pending(state: State) -> list[Command]:
     turn = state.turn
     if turn is not None:
         owed += [Perform(id) for id in turn.open if _wanted(turn, turn.calls[id])]
-        owed += [Approve(ask.id) for ask in turn.asks.values() if not ask.outcome]
+        owed += [Approve(ask.id) for ask in turn.asks.values() if not ask.outcome and ask.step in turn.live]
     return owed
 
 
 def _wanted(turn: Turn, call: Call) -> bool:
-    if turn.cancel or turn.answer_call:
+    if turn.cancel or turn.answered:
         return False
     return call.route is None or not any(id in turn.shown for id in turn.withdrawn)
 
@@ -53,7 +53,7 @@ def wakes(state: State) -> int | None:
     turn = state.turn
     if turn is None:
         return None
-    times = [ask.until for ask in turn.asks.values() if not ask.outcome]
-    if not turn.parked_at:
+    times = [ask.until for ask in turn.asks.values() if not ask.outcome and ask.step in turn.live]
+    if not turn.parked_at and not turn.hard:
         times.append(turn.deadline_at if turn.soft else turn.soft_at)
     return min(times, default=None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from standpipe.core.details import Permit
 from standpipe.core.ids import digest
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import Access, CallQuestion
+
+_PLACE = re.compile(r"\{(\w+)\}")
 
 NOT_FOUND = "not_found"
 """The one code for what is forbidden and what does not exist: a principal cannot tell them apart."""
@@ -18,19 +21,17 @@ def tool_of(agent: AgentSpec, name: str) -> ToolSpec | None:
     return next((tool for tool in agent.tools if tool.name == name), None)
 
 
-def resources(tool: ToolSpec, arguments: dict[str, Any]) -> tuple[str, ...]:
-    """What a call touches: the tool's resource template filled from the arguments, by plain replacement."""
-    if not tool.resource:
-        return ()
-    filled = tool.resource
-    for name, value in arguments.items():
-        filled = filled.replace("{" + name + "}", str(value))
-    return (filled,)
+def resources(tool: ToolSpec, arguments: dict[str, Any]) -> tuple[str, ...] | None:
+    """What a call touches: the tool's resource template filled from the arguments, in one pass; None if one is missing."""
+    if any(name not in arguments for name in _PLACE.findall(tool.resource)):
+        return None
+    return (_PLACE.sub(lambda m: str(arguments[m[1]]), tool.resource),) if tool.resource else ()
 
 
-def question(principal: str, agent: AgentSpec, tool: ToolSpec, arguments: dict[str, Any]) -> CallQuestion:
-    """The question that must be answered before the call can be judged."""
-    return CallQuestion(principal, agent.name, tool.name, resources(tool, arguments), digest(arguments))
+def question(principal: str, agent: AgentSpec, tool: ToolSpec, arguments: dict[str, Any]) -> CallQuestion | None:
+    """The question that must be answered before the call can be judged; None if the arguments do not name its resource."""
+    touched = resources(tool, arguments)
+    return CallQuestion(principal, agent.name, tool.name, touched, digest(arguments)) if touched is not None else None
 
 
 def permit(access: Access, asked: CallQuestion) -> Permit | str:
@@ -41,4 +42,4 @@ def permit(access: Access, asked: CallQuestion) -> Permit | str:
     if key not in access.allowed:
         return ""
     rule = "relation" if asked.resources else "given to the agent"
-    return Permit(rule=rule, revision=access.revision, resources=asked.resources)
+    return Permit(rule=rule, revision=access.revision)

@@ -27,13 +27,25 @@ def move_of(turn: Turn, step: Step) -> ToolCall | None:
         return None
     if not step.planned:
         return item.body
-    return next(
-        (ToolCall(s["tool"], s.get("arguments", {})) for s in _listed(item.body.arguments) if s["id"] == step.planned), None
-    )
+    steps, index = listed(item.body), int(step.planned)
+    return ToolCall(steps[index]["tool"], steps[index].get("arguments", {})) if index < len(steps) else None
 
 
-def _listed(arguments: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*arguments.get("steps", ()), *arguments.get("add", ())]
+def listed(move: ToolCall) -> list[dict[str, Any]]:
+    """The steps that a plan or revise call lays out, as it wrote them."""
+    return [*move.arguments.get("steps", ()), *move.arguments.get("add", ())]
+
+
+def names(turn: Turn) -> dict[str, str]:
+    """What the plans of this turn called their steps -> the ids those have here; the latest use of a name counts."""
+    found = {}
+    for step in turn.steps.values():
+        item = turn.items.get(step.spec.item)
+        if step.spec.planned and item is not None and isinstance(item.body, ToolCall):
+            steps, index = listed(item.body), int(step.spec.planned)
+            if index < len(steps):
+                found[str(steps[index]["id"])] = step.spec.id
+    return found
 
 
 def room(turn: Turn) -> int:
@@ -41,31 +53,31 @@ def room(turn: Turn) -> int:
     return turn.limits.amounts.steps - turn.spent.steps - turn.reserve.steps
 
 
-def contracted(planned: tuple[PlannedStep, ...], steps_max: int) -> tuple[PlannedStep, ...]:
-    """The planned steps that fit: optional ones give way first, then the last ones."""
-    kept = list(planned)
-    for step in [s for s in reversed(planned) if s.optional] + [s for s in reversed(planned) if not s.optional]:
-        if len(kept) <= max(steps_max, 0):
-            break
-        kept.remove(step)
-    return tuple(kept)
+def contracted(planned: tuple[PlannedStep, ...], steps_max: int) -> tuple[int, ...]:
+    """The indexes of the planned steps that fit: optional ones give way first, then the last ones."""
+    order = [n for n, s in enumerate(planned) if not s.optional] + [n for n, s in enumerate(planned) if s.optional]
+    return tuple(sorted(order[: max(steps_max, 0)]))
 
 
-def placed(turn: Turn, planned: tuple[PlannedStep, ...], item: str, offset: int = 0) -> tuple[Step, ...]:
-    """Planned steps as steps of this turn. `after` may name steps of this patch or of earlier ones; others are ignored."""
+def placed(turn: Turn, planned: dict[int, PlannedStep], item: str, offset: int, tools: frozenset[str]) -> tuple[Step, ...]:
+    """Planned steps (by their index in the call `item`) as steps of this turn, `offset` more having been added already.
+
+    `after` may name steps of this patch or of earlier ones; other names are ignored. `tools` are those the agent has.
+    """
     first = len(turn.steps) + offset + 1
-    ids = {**turn.planned, **{p.id: step_id(first + n) for n, p in enumerate(planned)}}
+    own = {index: step_id(first + n) for n, index in enumerate(planned)}
+    ids = {**names(turn), **{p.id: own[index] for index, p in planned.items()}}
     return tuple(
         Step(
-            id=ids[p.id],
+            id=own[index],
             kind="tool",
-            does=p.tool,
+            does=p.tool if p.tool in tools else "?",
             item=item,
-            planned=p.id,
-            needs=tuple(ids[a] for a in p.after if a in ids and ids[a] != ids[p.id]),
+            planned=str(index),
+            needs=tuple(dict.fromkeys(ids[a] for a in p.after if a in ids and ids[a] != own[index])),
             optional=p.optional,
         )
-        for p in planned
+        for index, p in planned.items()
     )
 
 
@@ -81,9 +93,3 @@ def cyclic(steps: tuple[Step, ...]) -> bool:
         for needs in left.values():
             needs.difference_update(free)
     return False
-
-
-def droppable(turn: Turn, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the steps named (by their own id or the planner's), those that have not begun."""
-    ids = (turn.planned.get(name, name) for name in names)
-    return tuple(dict.fromkeys(id for id in ids if id in turn.live and not turn.steps[id].call))

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from standpipe.core.events import AnyFact, Cause, Event
 
+REFUSALS = frozenset(
+    (
+        *("arguments", "budget", "contracted", "deadline", "denied", "expired", "no model", "not offered", "not_found"),
+        *("second answer", "second question", "steps"),
+    )
+)
+"""Every code a CallRefused can have."""
+
 
 class Recorder:
     """Gives new facts their place after `seq`, so that their items can be named before they are applied."""

@@ -20,7 +20,7 @@ from standpipe.core.control import (
 from standpipe.core.details import Step, Why
 from standpipe.core.events import AnswerJudged, Asked, CallRefused, PlanPatched, StepEnded
 from standpipe.core.ids import item_id, step_id
-from standpipe.core.items import Answer, Draft, Failure, Item, Text, ToolCall, place
+from standpipe.core.items import Answer, Checked, Draft, Failure, Item, Label, Text, ToolCall, join, place
 from standpipe.core.record import Recorder
 from standpipe.core.state import Call, State, StepState, Turn
 from standpipe.core.world import World
@@ -55,11 +55,11 @@ def _parsed(body: ToolCall) -> PlanArguments | ReviseArguments | AnswerArguments
 
 
 def parts_of(turn: Turn) -> tuple[str, ...]:
-    """The parts of the question as the last plan that is still standing names them; empty for one whole."""
+    """The parts of the question as the last plan that is still standing names them; without one the question is one part."""
     item = turn.items.get(turn.parts_item)
-    if item is None or not isinstance(item.body, ToolCall):
-        return ()
-    return tuple(str(p) for p in item.body.arguments.get("parts", ()))
+    named = item.body.arguments.get("parts", ()) if item is not None and isinstance(item.body, ToolCall) else ()
+    question = turn.items[turn.question].body
+    return tuple(str(p) for p in named) or (question.text if isinstance(question, Text) else "",)
 
 
 def interpret(state: State, world: World, step: StepState, call: Call, now: int) -> Recorder:
@@ -67,6 +67,7 @@ def interpret(state: State, world: World, step: StepState, call: Call, now: int)
     turn = state.turn
     assert turn is not None
     record = Recorder(state.seq)
+    tools = frozenset(tool.name for tool in world.agents[state.agent].tools)
     direct: list[Item] = []
     answered = False
     for item in (turn.items[id] for id in call.items):
@@ -88,19 +89,25 @@ def interpret(state: State, world: World, step: StepState, call: Call, now: int)
         elif isinstance(parsed, AskUserArguments):
             _ask(record, turn, item, call, now + world.policy.parked_ms)
         else:
-            _patch(record, turn, (item, parsed), call)
-    _call_directly(record, turn, direct, call)
+            _patch(record, turn, (item, parsed), call, tools)
+    _call_directly(record, turn, direct, call, tools)
     record.add(StepEnded(step.spec.id, "done"), call.ended)
     return record
 
 
 def _ask(record: Recorder, turn: Turn, item: Item, call: Call, until: int) -> None:
+    if any(isinstance(e.fact, Asked) for e in record.events):
+        _refuse(record, item, call, "second question", "One question at a time: ask it once the first is answered.")
+        return
+    if plan.room(turn) - _added(record) <= 0:
+        _refuse(record, item, call, "steps", "The plan has no room for another step.")
+        return
     asking = Step(id=step_id(len(turn.steps) + _added(record) + 1), kind="person", does="ask_user", item=item.id)
     seq = record.add(PlanPatched(turn.id, _epoch(turn, record), Why("asked by the model", item.id), (asking,)), call.ended)
     record.add(Asked(ask=f"{turn.id}.{asking.id}", step=asking.id, kind="question", until=until), seq)
 
 
-def _call_directly(record: Recorder, turn: Turn, items: list[Item], call: Call) -> None:
+def _call_directly(record: Recorder, turn: Turn, items: list[Item], call: Call, tools: frozenset[str]) -> None:
     """Tools that the model called itself, without a plan, become steps of one patch as far as there is room."""
     added = _added(record)
     room = max(plan.room(turn) - added, 0)
@@ -110,7 +117,9 @@ def _call_directly(record: Recorder, turn: Turn, items: list[Item], call: Call) 
     steps = []
     for n, item in enumerate(items[:room]):
         assert isinstance(item.body, ToolCall)
-        steps.append(Step(id=step_id(first + n), kind="tool", does=item.body.name, item=item.id))
+        steps.append(
+            Step(id=step_id(first + n), kind="tool", does=item.body.name if item.body.name in tools else "?", item=item.id)
+        )
     if steps:
         record.add(
             PlanPatched(turn.id, _epoch(turn, record), Why("called by the model", steps[0].item), tuple(steps)), call.ended
@@ -134,12 +143,14 @@ def _refuse(record: Recorder, item: Item, call: Call, code: str, text: str) -> N
     record.add(CallRefused("", code, items=(failure(record, item, code, text),)), call.ended)
 
 
-def _patch(record: Recorder, turn: Turn, move: tuple[Item, PlanArguments | ReviseArguments], call: Call) -> None:
+def _patch(
+    record: Recorder, turn: Turn, move: tuple[Item, PlanArguments | ReviseArguments], call: Call, tools: frozenset[str]
+) -> None:
     """Record the patch a plan or revise call asks for, as far as it is sound and there is room."""
     item, asked = move
     planned: tuple[PlannedStep, ...] = asked.steps if isinstance(asked, PlanArguments) else asked.add
     kept = plan.contracted(planned, plan.room(turn) - _added(record))
-    steps = plan.placed(turn, kept, item.id, _added(record))
+    steps = plan.placed(turn, {n: planned[n] for n in kept}, item.id, _added(record), tools)
     problem = ""
     if any(p.tool in CONTROL for p in planned):
         problem = "A step of a plan calls a tool; plan, revise, answer and ask_user are no steps."
@@ -150,51 +161,43 @@ def _patch(record: Recorder, turn: Turn, move: tuple[Item, PlanArguments | Revis
     if problem:
         _refuse(record, item, call, "arguments", problem)
         return
-    drop = plan.droppable(turn, asked.drop) if isinstance(asked, ReviseArguments) else ()
     code = "plan" if isinstance(asked, PlanArguments) else "revise"
-    seq = record.add(PlanPatched(turn.id, _epoch(turn, record), Why(code, item.id), steps, drop), call.ended)
-    for id in drop:
-        record.add(StepEnded(id, "dropped", "revised"), seq)
+    record.add(PlanPatched(turn.id, _epoch(turn, record), Why(code, item.id), steps), call.ended)
     if len(kept) < len(planned):
-        gone = ", ".join(p.id for p in planned if p not in kept)
+        gone = ", ".join(p.id for n, p in enumerate(planned) if n not in kept)
         _refuse(record, item, call, "contracted", f"The plan had no room for the steps {gone}; they were left out.")
 
 
 def _judge(record: Recorder, turn: Turn, step: StepState, call: Call, move: tuple[Item, AnswerArguments]) -> None:
     item, answer = move
-    failing = [n for n in range(len(answer.sentences)) if _status(call, f"s{n}") == "fail"]
-    bad_value = _status(call, "value") == "fail"
+    codes = {v.subject: v.code for v in call.verdicts if v.status == "fail" and not v.subject.startswith("c")}
+    failing = [n for n in range(len(answer.sentences)) if f"s{n}" in codes]
     may_ask_again = not step.spec.final and not turn.resampled and not turn.soft and plan.room(turn) > 0
-    if (failing or bad_value) and may_ask_again:
-        lines = [f"sentence {n + 1}: {_code(call, f's{n}')}" for n in failing]
-        lines += [f"value: {_seen(call, 'value')}"] if bad_value else []
+    if codes and may_ask_again:
+        lines = [f"sentence {n + 1}: {codes[f's{n}']}" for n in failing]
+        lines += [f"value: {checked_of(turn, call).problem}"] if "value" in codes else []
         text = "The answer was not accepted. Repair or leave out: " + "; ".join(lines)
         told = place(Draft(Failure("check", text), item.label, answers=item.id), item_id(record.next, 0), "runtime")
         record.add(AnswerJudged(item.id, "resample", dropped=tuple(failing), items=(told,)), call.ended)
         return
-    _, kept, repaired, dropped = check.compose(answer, call.verdicts, (), (), whole="")
-    record.add(AnswerJudged(item.id, "accept", kept, repaired, dropped), call.ended)
+    weighed = check.compose(answer, call.verdicts, checked_of(turn, call), ("",), ())
+    record.add(AnswerJudged(item.id, "accept", weighed.kept, weighed.repaired, weighed.dropped), call.ended)
 
 
-def _status(call: Call, subject: str) -> str:
-    return next((v.status for v in call.verdicts if v.subject == subject), "")
+def checked_of(turn: Turn, call: Call) -> Checked:
+    """What the checks verified of a call's answer."""
+    bodies = (turn.items[id].body for id in call.items)
+    return next((b for b in bodies if isinstance(b, Checked)), Checked())
 
 
-def _code(call: Call, subject: str) -> str:
-    return next((v.code for v in call.verdicts if v.subject == subject), "")
-
-
-def _seen(call: Call, subject: str) -> str:
-    return next((v.seen for v in call.verdicts if v.subject == subject), "")
-
-
-def composed(turn: Turn, call: Call, lost: Sequence[str]) -> tuple[Item, Answer]:
-    """The accepted answer call of the turn, and the Answer that its verdicts leave."""
+def composed(turn: Turn, call: Call, lost: Sequence[StepState]) -> tuple[Item, Answer, Label]:
+    """The accepted answer call of the turn, the Answer that its verdicts leave, and the label of all its words."""
     item = turn.items[turn.answer_call]
     assert isinstance(item.body, ToolCall)
     arguments = answer_of(item.body)
     assert arguments is not None, "an accepted answer has arguments"
-    question = turn.items[turn.question].body
-    whole = question.text if isinstance(question, Text) else ""
-    answer, *_ = check.compose(arguments, call.verdicts, parts_of(turn), lost, whole=whole[:200])
-    return item, answer
+    told = {"unknown": "may or may not have taken effect"}
+    sentences = [f"The step `{s.spec.does}` {told.get(s.outcome, 'failed')}." for s in lost]
+    weighed = check.compose(arguments, call.verdicts, checked_of(turn, call), parts_of(turn), sentences)
+    parts = [turn.items[turn.parts_item].label] if turn.parts_item else []
+    return item, weighed.answer, join([item.label, *parts])

@@ -52,6 +52,8 @@ class StepState(msgspec.Struct):
     call: str = ""
     attempts: int = 0
     interrupted: int = 0
+    unsent: int = 0
+    why: str = ""
     failed: list[str] = []
     outcome: str = ""
     ended: int = 0
@@ -100,7 +102,6 @@ class Turn(msgspec.Struct):
     withdrawn_sources: dict[Source, None] = {}
     shown: dict[str, str] = {}
     shown_digest: str = ""
-    planned: dict[str, str] = {}
     parts_item: str = ""
     asks: dict[str, Ask] = {}
     provider_failures: dict[str, int] = {}
@@ -115,6 +116,11 @@ class Turn(msgspec.Struct):
     hard: bool = False
     cancel: str = ""
     cancelled_at: int = 0
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer was accepted and may still be shown."""
+        return bool(self.answer_call) and self.answer_call not in self.withdrawn
 
     @property
     def last_model_step(self) -> StepState | None:

@@ -13,8 +13,8 @@ import msgspec
 from standpipe.core.admit import Reply, admit
 from standpipe.core.amounts import Move
 from standpipe.core.apply import apply, fold
-from standpipe.core.budget import NOT_SENT
 from standpipe.core.decide import conclude
+from standpipe.core.details import NOT_SENT
 from standpipe.core.events import CallInterrupted, Event, MemoryKept
 from standpipe.core.items import Answer, decode_body
 from standpipe.core.lookups import lookups
@@ -25,7 +25,7 @@ from standpipe.core.state import Closed, State
 from standpipe.core.world import Access, World
 from standpipe.engine.lookup import Static, look_up, recorded
 from standpipe.engine.perform import Outcome, Ports, job, perform
-from standpipe.errors import StandpipeError
+from standpipe.errors import NotFound
 from standpipe.ports import Append, Appended, Approvals, Fenced, Memory, Owner, SessionRow
 
 WAIT_MS = 5_000
@@ -48,7 +48,7 @@ class Kept(msgspec.Struct, frozen=True):
     turn: str
 
 
-Result = Outcome | Answered | Kept | StandpipeError
+Result = Outcome | Answered | Kept | Exception
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -76,11 +76,15 @@ class _Drive:
     def __init__(self, setup: Setup, session: str, fence: int) -> None:
         self.setup, self.session, self.fence = setup, session, fence
         self.state = State()
-        self.results: asyncio.Queue[Result] = asyncio.Queue()
+        self.results: asyncio.Queue[tuple[Command | None, Result]] = asyncio.Queue()
         self.running: dict[Command, asyncio.Task[None]] = {}
 
     async def run(self) -> State:
         self.state = fold(await self.setup.ports.log.read(self.session))
+        if self.state.agent not in self.setup.fixed.agents:
+            raise NotFound(
+                f"The agent {self.state.agent} of this session is not part of this program: resume it from the one it is in."
+            )
         turn = self.state.turn
         arrived: list[Result | CallInterrupted] = [CallInterrupted(id) for id in turn.open] if turn is not None else []
         try:
@@ -137,7 +141,7 @@ class _Drive:
                     closed = next((c for c in state.closed if c.turn == one.turn and not c.remembered), None)
                     if closed is not None:
                         record.add(MemoryKept(one.turn), closed.ended)
-                case StandpipeError():
+                case Exception():
                     raise one
                 case CallInterrupted():
                     if state.turn is not None and one.call in state.turn.open:
@@ -172,6 +176,11 @@ class _Drive:
         for command, task in list(self.running.items()):
             if command not in owed and isinstance(command, Perform) and self._may_be_cut(command):
                 task.cancel()
+        turn = self.state.turn
+        for call in (turn.calls[id] for id in turn.open) if turn is not None else ():
+            command = Perform(call.id)
+            if command not in owed and command not in self.running:  # granted, and unwanted before it was begun
+                self.results.put_nowait((None, Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)))
 
     def _may_be_cut(self, command: Perform) -> bool:
         """An effect under way is not let go of before it is recorded."""
@@ -188,40 +197,41 @@ class _Drive:
         return self.setup.approve is not None and turn is not None and turn.asks[command.ask].kind == "approval"
 
     async def _do(self, command: Command) -> None:
+        """Do what is owed. Until its result is taken the command counts as running, so that nothing is done twice."""
         try:
-            match command:
-                case Perform():
-                    await self._call(command)
-                case Remember():
-                    closed = next(c for c in self.state.closed if c.turn == command.turn)
-                    await _remember(self.setup, self.state, closed)
-                    self.results.put_nowait(Kept(command.turn))
-                case Approve():
-                    self.results.put_nowait(Answered(await self._approved(command)))
-        except StandpipeError as trouble:
-            self.results.put_nowait(trouble)
-        finally:
-            self.running.pop(command, None)
+            self.results.put_nowait((command, await self._done(command)))
+        except Exception as trouble:
+            self.results.put_nowait((command, trouble))
 
-    async def _call(self, command: Perform) -> None:
+    async def _done(self, command: Command) -> Result:
+        match command:
+            case Perform():
+                return await self._called(command)
+            case Remember():
+                closed = next(c for c in self.state.closed if c.turn == command.turn)
+                await _remember(self.setup, self.state, closed)
+                return Kept(command.turn)
+            case Approve():
+                return Answered(await self._approved(command))
+
+    async def _called(self, command: Perform) -> Outcome:
         assert self.state.turn is not None
         call = self.state.turn.calls[command.call]
-        if call.target not in self.setup.fixed.policy.models and call.route is not None:
-            self.results.put_nowait(Outcome(call.id, call.step, call.target, cancelled=NOT_SENT))
-            return
+        if call.route is not None and call.target not in self.setup.fixed.policy.models:
+            return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
         work = job(self.state, self.setup.fixed.agents, call)
         try:
-            self.results.put_nowait(await perform(self.setup.ports, self.setup.fixed.policy, work))
+            return await perform(self.setup.ports, self.setup.fixed.policy, work)
         except asyncio.CancelledError:
-            self.results.put_nowait(Outcome(call.id, call.step, call.target, cancelled="no longer wanted"))
-            raise
+            unknown = call.route is None and not self._may_be_cut(command)
+            return Outcome(call.id, call.step, call.target, cancelled="no longer wanted", unknown=unknown)
 
     async def _approved(self, command: Approve) -> Reply:
         assert self.setup.approve is not None and self.state.turn is not None
         ask = self.state.turn.asks[command.ask]
         item = self.state.turn.items[self.state.turn.steps[ask.step].spec.item]
         allow = await self.setup.approve(ask.id, self.state.turn.steps[ask.step].spec.does, item)
-        return Reply(f"{self.session}.{ask.id}", self.state.principal, ask.id, allow)
+        return Reply(f"{self.session}.{ask.id}", self.state.tenant, self.state.principal, ask.id, allow)
 
     def _has_work(self) -> bool:
         """Whether time alone can still change something: a turn that runs and is not parked."""
@@ -241,13 +251,14 @@ class _Drive:
             if not result.done():
                 result.cancel()
             await asyncio.gather(news, result, return_exceptions=True)
-        arrived: list[Result | CallInterrupted] = []
-        if result.done() and not result.cancelled():
-            arrived.append(result.result())
+        taken = [result.result()] if result.done() and not result.cancelled() else []
         while not self.results.empty():
-            arrived.append(self.results.get_nowait())
+            taken.append(self.results.get_nowait())
+        for command, _ in taken:
+            if command is not None:
+                self.running.pop(command, None)
         fold(await self.setup.ports.log.read(self.session, self.state.seq), self.state)
-        return arrived
+        return [one for _, one in taken]
 
     async def _give_up(self) -> None:
         tasks = list(self.running.values())

@@ -12,7 +12,7 @@ import msgspec
 from standpipe.core.admit import Ask, Cancel, Refusal, Reply, Wish, admit
 from standpipe.core.amounts import Amounts
 from standpipe.core.apply import apply, fold
-from standpipe.core.events import Event, Frame, TurnEnded, TurnParked, TurnRequested
+from standpipe.core.events import Answered, Event, Frame, TurnEnded, TurnParked, TurnRequested, TurnStarted
 from standpipe.core.explain import Summary, summarise
 from standpipe.core.items import Answer, Citation, Conflict, Gap
 from standpipe.core.state import State
@@ -67,17 +67,25 @@ class Turn:
         return self._events()
 
     async def _events(self) -> AsyncIterator[Event]:
-        """The turn's events in order; ends when the turn ends or is parked. Raises StoreError if its drive failed."""
-        log = self._setup.ports.log
+        """The turn's own events in order, to its end or until it is parked. Raises StoreError if its drive failed."""
+        if self._summary.outcome:
+            return
+        self.parked, current = False, ""
         self._drives.start(self.session)
+        log = self._setup.ports.log
         async for frame, event in follow(log, self.session, self._after, lambda: self._drives.watch(self.session)):
-            self._after = event.seq
+            fact, self._after = event.fact, event.seq
+            if isinstance(fact, TurnStarted):
+                current = fact.turn
+            asked = isinstance(fact, TurnRequested | TurnEnded) and fact.turn == self.id
+            if not asked and current != self.id:
+                continue
             if not self._frames or self._frames[-1].first_seq != frame.first_seq:
                 self._frames.append(frame)
             yield event
-            if isinstance(event.fact, TurnEnded) and event.fact.turn == self.id:
+            if isinstance(fact, TurnEnded) and fact.turn == self.id:
                 break
-            if isinstance(event.fact, TurnParked) and event.fact.turn == self.id and event.seq == frame.last_seq:
+            if isinstance(fact, TurnParked) and (await log.heads(self.session))[0] == event.seq:
                 self.parked = True
                 break
         await self._conclude()
@@ -166,10 +174,8 @@ class House:
         principal's, Refused where the rules say no.
         """
         began = self.ports.clock()
-        budget_usd, deadline_s = (
-            _positive("budget", options.get("budget_usd")),
-            _positive("deadline", options.get("deadline_s")),
-        )
+        microusd = _whole("budget", options.get("budget_usd"), 1_000_000)
+        deadline_ms = _whole("deadline", options.get("deadline_s"), 1_000)
         if session is not None and await self._owned(session, tenant, principal) is None:
             raise NotFound(NO_SESSION)
         agent = options.get("agent") or next(iter(self.setup.fixed.agents))
@@ -184,14 +190,13 @@ class House:
             agent=agent,
             text=question,
             folders=tuple(folders),
-            limits=Amounts(microusd=round(budget_usd * 1_000_000)) if budget_usd else None,
-            deadline_ms=round(deadline_s * 1000) if deadline_s else None,
+            limits=Amounts(microusd=microusd) if microusd else None,
+            deadline_ms=deadline_ms,
         )
-        state, before = await self._admit(wish.session, tenant, wish)
-        if before == state.seq:
-            name, before = await self._admitted_before(wish)
-        else:
-            name = state.waiting[-1].turn if state.waiting else state.turn.id if state.turn is not None else ""
+        state, before, events = await self._admit(wish.session, tenant, wish)
+        name = _turn_of(events, state) if events else await self._admitted_before(wish)
+        if state.turn is not None and state.turn.id == name:
+            before = state.turn.requested - 1
         return self._turn(state, name, before, began)
 
     async def sync(self, docs: str | Path, tenant: str = "local") -> Synced:
@@ -221,7 +226,7 @@ class House:
         row = await self.ports.log.row(session)
         if row is None:
             raise NotFound(NO_SESSION)
-        await self._admit(session, row.tenant, Cancel(secrets.token_hex(8), principal, turn, cause))
+        await self._admit(session, row.tenant, Cancel(secrets.token_hex(8), row.tenant, principal, turn, cause))
         self._drives.start(session)
 
     async def approve(self, session: str, ask: str, principal: str, *, allow: bool) -> None:
@@ -229,7 +234,7 @@ class House:
         row = await self.ports.log.row(session)
         if row is None:
             raise NotFound(NO_SESSION)
-        await self._admit(session, row.tenant, Reply(secrets.token_hex(8), principal, ask, allow))
+        await self._admit(session, row.tenant, Reply(secrets.token_hex(8), row.tenant, principal, ask, allow))
         self._drives.start(session)
 
     async def close(self) -> None:
@@ -243,18 +248,23 @@ class House:
         self._drives.start(state.session)
         return handle
 
-    async def _admitted_before(self, wish: Ask) -> tuple[str, int]:
-        """The turn that a repeated request became the first time, and the seq before it."""
-        frames = await self.ports.log.read(wish.session, bodies=False)
-        facts = ((e.seq, e.fact) for f in frames for e in f.events)
-        return next((f.turn, seq - 1) for seq, f in facts if isinstance(f, TurnRequested) and f.request == wish.request)
+    async def _admitted_before(self, wish: Ask) -> str:
+        """The turn that a repeated request became, or answered a question of, the first time."""
+        turn = ""
+        for frame in await self.ports.log.read(wish.session, bodies=False):
+            for fact in (event.fact for event in frame.events):
+                if isinstance(fact, TurnStarted):
+                    turn = fact.turn
+                if isinstance(fact, TurnRequested | Answered) and fact.request == wish.request:
+                    return fact.turn if isinstance(fact, TurnRequested) else turn
+        raise AssertionError("a request that was admitted stands in the log")
 
     async def _owned(self, session: str, tenant: str, principal: str) -> SessionRow | None:
         row = await self.ports.log.row(session)
         return row if row is not None and (row.tenant, row.principal) == (tenant, principal) else None
 
-    async def _admit(self, session: str, tenant: str, wish: Wish) -> tuple[State, int]:
-        """Append what the wish becomes; the state after it and the seq before it. Raises UsageError or Refused."""
+    async def _admit(self, session: str, tenant: str, wish: Wish) -> tuple[State, int, list[Event]]:
+        """Append what the wish becomes: the state after it, the seq before it, its events. Raises UsageError or Refused."""
         log = self.ports.log
         while True:
             state = fold(await log.read(session))
@@ -266,7 +276,7 @@ class House:
             if isinstance(events, Refusal):
                 raise _error(events)
             if not events:
-                return state, before
+                return state, 0, []
             for event in events:
                 apply(state, event)
             append = Append(
@@ -281,13 +291,22 @@ class House:
                 row=row_of(state),
             )
             if isinstance(await log.append(append), Appended):
-                return state, before
+                return state, before, events
 
 
-def _positive(name: str, value: float | None) -> float | None:
-    if value is not None and not value > 0:
+def _whole(name: str, value: float | None, per: int) -> int | None:
+    """A number above zero in whole units, `per` of them in one; never rounded to nothing."""
+    if value is None:
+        return None
+    if not 0 < value < 1e9:
         raise UsageError(f"The {name} is {value:g}: give one above zero, or leave it out for the default.")
-    return value
+    return max(1, round(value * per))
+
+
+def _turn_of(events: list[Event], state: State) -> str:
+    """The turn that admitted events belong to: the one they ask for, or the open one."""
+    asked = next((e.fact.turn for e in events if isinstance(e.fact, TurnRequested)), "")
+    return asked or (state.turn.id if state.turn is not None else "")
 
 
 def _error(refusal: Refusal) -> Exception:

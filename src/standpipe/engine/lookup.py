@@ -26,13 +26,15 @@ class Static(msgspec.Struct, frozen=True):
 
 
 def static(policy: Policy, agents: Mapping[str, AgentSpec]) -> Static:
-    """The static parts of the world with their digests."""
+    """The static parts of the world with their digests, as they read back: so live decisions use what replay will."""
     encoded = {
         "policy": msgspec.json.encode(policy, order="deterministic"),
         "agents": msgspec.json.encode(dict(agents), order="deterministic"),
     }
     names = {name: digest_bytes(data) for name, data in encoded.items()}
-    return Static(policy, dict(agents), {names[name]: data for name, data in encoded.items()}, names)
+    policy = msgspec.json.decode(encoded["policy"], type=Policy)
+    read_back = msgspec.json.decode(encoded["agents"], type=dict[str, AgentSpec])
+    return Static(policy, read_back, {names[name]: data for name, data in encoded.items()}, names)
 
 
 async def look_up(log: Log, search: Search, access: AccessStore, fixed: Static, asked: Questions) -> World:
@@ -40,7 +42,7 @@ async def look_up(log: Log, search: Search, access: AccessStore, fixed: Static, 
     while True:
         heads = access.heads(asked.tenant)
         rights = {folder: await access.rights(asked.tenant, folder, asked.principal) for folder in _namespaces(asked)}
-        denied = tuple(source for source in asked.sources if not _readable(rights, source))
+        denied = tuple(source for source in asked.sources if not rights[source.folder].allows(object_of(source)))
         allowed: list[str] = []
         refused: list[str] = []
         for call in asked.calls:
@@ -60,8 +62,9 @@ def _namespaces(asked: Questions) -> list[str]:
     return list(dict.fromkeys(["", *asked.folders, *(source.folder for source in asked.sources)]))
 
 
-def _readable(rights: Mapping[str, Rights], source: Source) -> bool:
-    return rights[source.folder].allows(DOCUMENT + source.path)
+def object_of(source: Source) -> str:
+    """What relations call a source: a document of its folder, or the resource itself outside of folders."""
+    return DOCUMENT + source.path if source.folder else source.path
 
 
 async def _permitted(search: Search, rights: Mapping[str, Rights], asked: Questions, call: CallQuestion) -> bool:

@@ -12,18 +12,33 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from standpipe.core import check, permit, plan, reply
-from standpipe.core.budget import NOT_SENT
 from standpipe.core.control import CONTROL
-from standpipe.core.details import Fault, Usage, Verdict
+from standpipe.core.details import NOT_SENT, Fault, Usage, Verdict
 from standpipe.core.events import CallCancelled, CallCompleted, CallFailed, Cause, Fact
 from standpipe.core.ids import item_id
-from standpipe.core.items import Data, Draft, Failure, Item, Label, ToolCall, decode_body, encode_body, join, place
+from standpipe.core.items import (
+    Checked,
+    Data,
+    Draft,
+    Failure,
+    Item,
+    Label,
+    Source,
+    ToolCall,
+    decode_body,
+    encode_body,
+    join,
+    place,
+)
 from standpipe.core.state import Call, State, Turn
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import ModelSpec, Policy
 from standpipe.errors import StandpipeError
 from standpipe.ports import AccessStore, Failed, Log, Models, Prompt, Search, ToolRequest, Tools
 from standpipe.ports import Reply as Came
+
+GRACE_S = 1.0
+"""How long a driver may take to stop after it was told to."""
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -101,25 +116,40 @@ def _shown(state: State, turn: Turn) -> tuple[Item, ...]:
 
 
 async def perform(ports: Ports, policy: Policy, job: Job) -> Outcome:
-    """One call, to its end or its deadline. A driver that raises has a bug: the call fails, nothing else."""
+    """One call, to its end or its deadline. A driver that raises has a bug: the call fails, nothing else; one that does not
+    stop when it is told to is left behind."""
     began = ports.clock()
-    unknown = job.call.route is None and _effect(job) != "read"
+    doing = _model(ports, policy.models[job.call.target], job) if job.call.route is not None else _tool(ports, job)
+    task = asyncio.ensure_future(doing)
+    unknown = _effect(job) != "read"
     try:
-        async with asyncio.timeout(max(job.call.deadline_at - began, 0) / 1000):
-            if job.call.route is not None:
-                done = await _model(ports, policy.models[job.call.target], job)
-            else:
-                done = await _tool(ports, job)
-    except TimeoutError:
+        await asyncio.wait({task}, timeout=max(job.call.deadline_at - began, 0) / 1000)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=GRACE_S)
+    elapsed_ms = max(0, ports.clock() - began)
+    if task.cancelled() or not task.done():
+        task.add_done_callback(_ignored)
         done = _failed(job, Failed(Fault("timeout", "It did not answer in time."), unknown=unknown))
-    except StandpipeError:
-        raise
-    except Exception as error:
-        done = _failed(job, Failed(Fault("bug", f"It broke off with {type(error).__name__}."), unknown=unknown))
-    return msgspec.structs.replace(done, elapsed_ms=max(0, ports.clock() - began))
+    elif (trouble := task.exception()) is None:
+        done = task.result()
+    elif isinstance(trouble, StandpipeError) or not isinstance(trouble, Exception):
+        raise trouble
+    else:
+        done = _failed(job, Failed(Fault("bug", f"It broke off with {type(trouble).__name__}."), unknown=unknown))
+    return msgspec.structs.replace(done, elapsed_ms=elapsed_ms)
+
+
+def _ignored(task: asyncio.Task[Outcome]) -> None:
+    """Somebody left behind came to an end: nothing it says counts any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _effect(job: Job) -> str:
+    if job.call.route is not None:
+        return "read"
     tool = permit.tool_of(job.agent, job.call.target)
     return tool.effect if tool is not None else "read"
 
@@ -127,7 +157,7 @@ def _effect(job: Job) -> str:
 def _failed(job: Job, failed: Failed) -> Outcome:
     drafts: tuple[Draft, ...] = ()
     if failed.told and job.move_item is not None:
-        drafts = (Draft(Failure(failed.fault.code, failed.told), job.move_item.label, answers=_answers(job)),)
+        drafts = (Draft(Failure(failed.fault.code, failed.told), _derived(job, Label()), answers=_answers(job)),)
     return Outcome(
         job.call.id, job.call.step, job.call.target, drafts, fault=failed.fault, usage=failed.usage, unknown=failed.unknown
     )
@@ -150,7 +180,8 @@ async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
     if driver is None:
         return _failed(job, Failed(Fault("unavailable", f"No driver for provider {model.provider}.")))
     items = await _with_bodies(ports.log, job)
-    tools = [t for t in ports.controls if t.name == "answer"] if manifest.final else [*ports.controls, *_offered(job)]
+    controls = [_typed(tool, job.agent) if tool.name == "answer" else tool for tool in ports.controls]
+    tools = [t for t in controls if t.name == "answer"] if manifest.final else [*controls, *_offered(job)]
     prompt = Prompt(job.agent.instructions, items, tuple(tools), manifest.output_tokens_max)
     if _revoked(ports, job):
         return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
@@ -161,16 +192,17 @@ async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
     if not any(isinstance(d.body, ToolCall) for d in moves):
         return _failed(job, Failed(Fault("empty", "The reply held neither a call nor text."), came.usage))
     label = join([item.label for item in items])
-    drafts = tuple(Draft(d.body, label) for d in moves)
-    return Outcome(
-        call.id,
-        call.step,
-        call.target,
-        drafts=drafts,
-        usage=came.usage,
-        verdicts=await _judged(ports.search, job, items, drafts),
-        first_content_ms=came.first_content_ms,
-    )
+    verdicts, checked = await _judged(ports.search, job, items, moves)
+    drafts = tuple(Draft(body, label) for body in (*(d.body for d in moves), *((checked,) if checked is not None else ())))
+    return Outcome(call.id, call.step, call.target, drafts, came.usage, verdicts, first_content_ms=came.first_content_ms)
+
+
+def _typed(answer: ToolSpec, agent: AgentSpec) -> ToolSpec:
+    """The answer tool with the schema of the agent's typed result, where it has one."""
+    if agent.answer is None:
+        return answer
+    properties = {**answer.parameters.get("properties", {}), "value": agent.answer}
+    return msgspec.structs.replace(answer, parameters={**answer.parameters, "properties": properties})
 
 
 def _offered(job: Job) -> list[ToolSpec]:
@@ -188,13 +220,15 @@ async def _with_bodies(log: Log, job: Job) -> tuple[Item, ...]:
     return tuple(item for item in whole if item.body is not None)
 
 
-async def _judged(search: Search, job: Job, items: Sequence[Item], drafts: Sequence[Draft]) -> tuple[Verdict, ...]:
+async def _judged(
+    search: Search, job: Job, items: Sequence[Item], moves: Sequence[Draft]
+) -> tuple[tuple[Verdict, ...], Checked | None]:
     """The verdicts on the first answer among the moves; a reply without one is judged by its shape alone."""
-    move = next((d.body for d in drafts if isinstance(d.body, ToolCall) and d.body.name == "answer"), None)
+    move = next((d.body for d in moves if isinstance(d.body, ToolCall) and d.body.name == "answer"), None)
     answer = reply.answer_of(move) if move is not None else None
     if answer is None:
-        known = sum(isinstance(d.body, ToolCall) and d.body.name in CONTROL for d in drafts)
-        return (Verdict("shape", "reply", "pass", seen=f"{len(drafts)} moves, {known} of control"),)
+        known = sum(isinstance(d.body, ToolCall) and d.body.name in CONTROL for d in moves)
+        return (Verdict("shape", "reply", "pass", seen=f"{len(moves)} moves, {known} of control"),), None
     evidence: dict[str, list[check.Evidence]] = {}
     for name, sources in check.known_sources(items).items():
         for source in sources:
@@ -236,8 +270,13 @@ def _tool_outcome(job: Job, came: Came) -> Outcome:
 
 
 def _tool_label(job: Job, draft: Draft) -> Label:
-    """What a tool returns derives from its arguments; documents carry their own label, whatever was asked for them."""
-    if not isinstance(draft.body, Data) or job.move_item is None:
-        return draft.label
-    joined = join([draft.label, job.move_item.label], "tool")
-    return msgspec.structs.replace(joined, resources=tuple(sorted({*joined.resources, *job.call.permit.resources})))
+    """Documents carry their own label, whatever was asked for them; anything else derives from the call."""
+    return _derived(job, draft.label) if isinstance(draft.body, Data) else draft.label
+
+
+def _derived(job: Job, own: Label) -> Label:
+    """The label of what a tool says: its own, its arguments', and the resource it touched."""
+    tool = permit.tool_of(job.agent, job.call.target)
+    touched = permit.resources(tool, job.move.arguments) if tool is not None and job.move is not None else ()
+    resources = Label(tuple(Source("", resource, "") for resource in touched or ()))
+    return join([own, resources, *([job.move_item.label] if job.move_item is not None else [])], "tool")

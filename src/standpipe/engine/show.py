@@ -8,7 +8,7 @@ import msgspec
 
 from standpipe.core.events import Event, Frame
 from standpipe.core.items import Item, Label, Source
-from standpipe.engine.lookup import DOCUMENT
+from standpipe.engine.lookup import object_of
 from standpipe.ports import AccessStore
 
 
@@ -18,7 +18,7 @@ async def hidden(access: AccessStore, tenant: str, principal: str, labels: Itera
     while True:
         heads = access.heads(tenant)
         rights = {folder: await access.rights(tenant, folder, principal) for folder in {s.folder for s in sources}}
-        closed = frozenset(s for s in sources if not rights[s.folder].allows(DOCUMENT + s.path))
+        closed = frozenset(s for s in sources if not rights[s.folder].allows(object_of(s)))
         if access.heads(tenant) == heads:
             return closed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypedDict, Unpack, get_type_hints
@@ -75,27 +76,33 @@ def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[..., Awaitable[An
     """
 
     def made(function: Callable[..., Awaitable[Any]]) -> Tool:
-        given: dict[str, Any] = {
-            "name": function.__name__,
-            "description": inspect.getdoc(function) or function.__name__,
-            **options,
-        }
-        return Tool(parameters=schema_of(function), call=function, **given)
+        arguments = arguments_of(function)
+
+        @functools.wraps(function)
+        async def called(**given: Any) -> Any:
+            key = {KEY: given.pop(KEY)} if KEY in given else {}
+            typed = msgspec.convert(given, arguments)
+            return await function(**{name: getattr(typed, name) for name in typed.__struct_fields__}, **key)
+
+        named: dict[str, Any] = {"name": function.__name__, "description": inspect.getdoc(function) or function.__name__}
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"tool {function.__name__}: its function must be async")
+        return Tool(parameters=plain_schema(arguments), call=called, **{**named, **options})
 
     return made
 
 
-def schema_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The JSON Schema of a function's parameters; the idempotency key is not one of them."""
+def arguments_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
+    """A type with a field for each parameter of a function; the idempotency key is not one of them."""
     hints = get_type_hints(function)
     fields: list[Any] = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if name == KEY:
-            continue
-        kind = hints.get(name, Any)
-        fields.append((name, kind) if parameter.default is parameter.empty else (name, kind, parameter.default))
-    struct = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
-    return plain_schema(struct)
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise TypeError(f"tool {function.__name__}: parameter {name} has no name that a model could fill")
+        if name != KEY:
+            kind = hints.get(name, Any)
+            fields.append((name, kind) if parameter.default is parameter.empty else (name, kind, parameter.default))
+    return msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
 
 
 def plain_schema(kind: Any) -> dict[str, Any]:
@@ -120,7 +127,7 @@ class PythonTools:
         if KEY in inspect.signature(tool.call).parameters:
             arguments[KEY] = request.key
         try:
-            value = msgspec.to_builtins(await tool.call(**arguments))
+            value = msgspec.json.decode(msgspec.json.encode(await tool.call(**arguments)))
         except Exception as error:
             retryable = isinstance(error, OSError | TimeoutError)
             fault = Fault("error", f"It raised {type(error).__name__}.", retryable=retryable)
