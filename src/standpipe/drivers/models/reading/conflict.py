@@ -9,6 +9,7 @@ about something else that has a document of its own. What tells of a change or o
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 from itertools import combinations
@@ -77,6 +78,7 @@ _PHRASE = re.compile(
     re.I,
 )
 _HEAD_OF = re.compile(r"\b(?:the|a|an|its|their|our)\s+((?:[\w-]+\s+){1,3})of\s+([\w-]+)", re.I)
+_DIGIT = re.compile(r"\d")
 _PER = re.compile(r"\bper\s+[\w-]+", re.I)
 _EQUALS = re.compile(r"(?:[:=]|\b(?:is|are|to|of|at|than))\s*$")
 _TERSE = 7
@@ -91,9 +93,9 @@ def statements(document: Document) -> list[Statement]:
     for cited in document.cited:
         if cited.unit.kind == "row":
             found.extend(_row(cited, document, title))
-        elif not any(c.isdigit() for c in cited.unit.text) or _PAST.search(cited.unit.text):
+        elif not _DIGIT.search(cited.unit.text) or len(cited.unit.text) > _LONGEST or _PAST.search(cited.unit.text):
             continue
-        elif (said := measures(cited.unit.text)) and len(said) == 1 and len(cited.unit.text) <= _LONGEST:
+        elif (said := measures(cited.unit.text)) and len(said) == 1:
             if said[0].dimension or _EQUALS.search(cited.unit.text[: said[0].start]):
                 found.append(_said(cited, document, said[0], title))
     return found
@@ -150,13 +152,23 @@ def disagreements(documents: Iterable[Document]) -> list[Disagreement]:
     subjects = frozenset(_subject(document) for document in known) - {frozenset()}
     said = [statement for document in known for statement in statements(document)]
     found: dict[frozenset[str], Disagreement] = {}
-    for one, two in combinations(said, 2):
+    for one, two in _pairs(said):
         if one.document is two.document or not _differ(one.measure, two.measure, one, two):
             continue
         thing = _same_thing(one, two, subjects)
         if thing:
             found.setdefault(thing, Disagreement(_about(one, two, thing), one, two, thing))
     return list(found.values())
+
+
+def _pairs(said: list[Statement]) -> Iterable[tuple[Statement, Statement]]:
+    """All pairs with a word in common, in their order."""
+    holding: dict[str, list[int]] = defaultdict(list)
+    for number, statement in enumerate(said):
+        for term in sorted(statement.content):
+            holding[term].append(number)
+    pairs = {pair for numbers in holding.values() for pair in combinations(numbers, 2)}
+    return ((said[one], said[two]) for one, two in sorted(pairs))
 
 
 def _differ(one: Measure, two: Measure, a: Statement, b: Statement) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from standpipe.drivers.models.reading.sentences import Unit
 from standpipe.drivers.models.reading.terms import stem, words
@@ -50,10 +51,14 @@ _POINTER = re.compile(r"^\W*(?:see|read|refer to|for more|more info\w*|learn mor
 _PERSON = re.compile(r"\b[A-Z][a-z]+\s+(?:[A-Z]\.\s+)?[A-Z][a-z]+\b")
 
 
-def heading_fits(kind: str, unit: Unit) -> bool:
+def heading_fits(kind: str, headings: tuple[str, ...]) -> bool:
     """Whether the nearest heading (or the one above it) announces this kind of answer."""
-    near = {stem(word) for title in unit.headings[-2:] for word in words(title)}
-    return bool(near & _HEADING_STEMS[kind])
+    return any(not _HEADING_STEMS[kind].isdisjoint(_stems(title)) for title in headings[-2:])
+
+
+@lru_cache(maxsize=1024)
+def _stems(title: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in words(title))
 
 
 def unit_fits(kind: str, unit: Unit) -> float:
@@ -79,7 +84,7 @@ def fit(kinds: frozenset[str], unit: Unit) -> float:
         return 0.5
     best = 0.0
     for kind in sorted(kinds):
-        best = max(best, 0.55 * heading_fits(kind, unit) + 0.45 * unit_fits(kind, unit))
+        best = max(best, 0.55 * heading_fits(kind, unit.headings) + 0.45 * unit_fits(kind, unit))
     return best
 
 

@@ -79,7 +79,7 @@ def first_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], o
         steps.search(f"{about} {_NUMBERS}", f"all there is about {about}, and its numbers", _WIDE, again=True)
         steps.search(f"{about} {_TROUBLE}", f"what went wrong before with {about}", _WIDE, again=True)
         subject = {term.ways for term in question.subject}
-        for lens in sorted(lenses, key=lambda lens: lens.covered(_seen(lens), lens.essential)):
+        for lens in sorted(lenses, key=lambda lens: lens.share(lens.mask(_seen(lens)), lens.essential_mask)):
             if any(term.ways not in subject for term in lens.part.strong) or not lens.part.strong:
                 steps.search(_query(lens.part), f"for the part: {lens.part.text}", again=True)
         reason = f"a text about {about}: its parts, its numbers, and what went wrong before"
@@ -136,7 +136,7 @@ def next_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], of
     reasons: list[str] = []
     because: list[str] = []
     if question.document or any("cause" in lens.part.kinds for lens in lenses):
-        for finding in findings(question, evidence, lenses)[:2]:
+        for finding in [finding for finding in findings(question, evidence, lenses) if finding.notable][:2]:
             if steps.search(finding.words, f"what {finding.words} is", 12, again=True):
                 reasons.append(
                     f'"{finding.words}" recurs in {len(finding.sources)} of the latest of {finding.series} and nothing asked for it'

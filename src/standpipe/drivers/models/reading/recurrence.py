@@ -27,8 +27,8 @@ _NOTABLE, _STRIKING = 12.0, 16.0  # the least score of a name or pair, of a sing
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Words that recur (`words` as written, `terms` as stems; `name` if they are written as one), where, and how much that
-    stands out."""
+    """Words that recur (`words` as written, `terms` as stems; `name` if they are written as one), where, how much that
+    stands out, and whether it is `notable`: more than chance does."""
 
     words: str
     terms: tuple[str, ...]
@@ -36,6 +36,7 @@ class Finding(msgspec.Struct, frozen=True):
     series: str
     score: float
     name: bool = False
+    notable: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -95,9 +96,9 @@ def _of_series(name: str, members: Sequence[Document], rest: Sequence[Document],
             continue
         rare = math.log((len(rest) + 2) / (outside + 1)) + math.log((len(earlier) + 2) / (before + 1))
         score = kind * rare * len(spread)
-        if score >= (_STRIKING if kind == 1.0 else _NOTABLE):
-            said = max(written[key], key=lambda text: (written[key].count(text), text))
-            found.append(Finding(said, key, tuple(places[key]), name, score, kind == _NAMED))
+        said = max(written[key], key=lambda text: (written[key].count(text), text))
+        notable = score >= (_STRIKING if kind == 1.0 else _NOTABLE)
+        found.append(Finding(said, key, tuple(places[key]), name, score, kind == _NAMED, notable))
     return _widest(found)
 
 

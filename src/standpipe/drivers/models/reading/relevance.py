@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
 
 import msgspec
@@ -15,12 +15,15 @@ from standpipe.drivers.models.reading.terms import flow
 
 _NAME, _STRONG, _WEAK = 1.5, 1.0, 0.4
 _FOCAL = 0.6  # an everyday word in the very thing asked for, or where the part has hardly any other
-_CONTEXT = 0.45
 _ONLY = 0.8  # an everyday word that is all a part says of itself
+_CONTEXT = 0.45
 _FLOOR = 0.2
 _LONG, _USUAL = 0.04, 25  # a place found in a document twice as long as usual (in sentences) is worth 4 % less
 _UNIT_MAX = 1.35
 _REACH = 2  # sentences on either side that count as near
+
+Mask = int
+"""A set of the part's terms, one bit each in the order of `Lens.weights`."""
 
 
 class Lens(msgspec.Struct, frozen=True, dict=True):
@@ -58,11 +61,72 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
         chosen = tuple((term, weight) for term, weight in self.weights if term.ways in own)
         return chosen or self.weights
 
-    def covered(self, vocabulary: frozenset[str], among: Iterable[tuple[Term, float]] = ()) -> float:
-        """The share of the weight that a text with these terms has, 0..1."""
-        wanted = tuple(among) or self.weights
-        total = sum(weight for _, weight in wanted)
-        return sum(weight for term, weight in wanted if term.within(vocabulary)) / total if total else 0.0
+    @cached_property
+    def essential_mask(self) -> Mask:
+        """The essential terms as a set."""
+        wanted = {term.ways for term, _ in self.essential}
+        return sum(1 << n for n, (term, _) in enumerate(self.weights) if term.ways in wanted)
+
+    @cached_property
+    def said(self) -> frozenset[str]:
+        """All stems of the question's words."""
+        return frozenset(stem for term, _ in self.weights for way in term.ways for stem in way)
+
+    def mask(self, vocabulary: frozenset[str]) -> Mask:
+        """Which terms a text with this vocabulary has."""
+        if vocabulary.isdisjoint(self.said):
+            return 0
+        return sum(1 << n for n, (term, _) in enumerate(self.weights) if term.within(vocabulary))
+
+    def share(self, mask: Mask, wanted: Mask = -1) -> float:
+        """The share of the weight of the terms `wanted` (all by default) that the terms of a mask have, 0..1."""
+        known = self._shares.get((mask, wanted))
+        if known is None:
+            total = sum(weight for n, (_, weight) in enumerate(self.weights) if wanted >> n & 1)
+            have = sum(weight for n, (_, weight) in enumerate(self.weights) if (wanted & mask) >> n & 1)
+            known = self._shares[mask, wanted] = have / total if total else 0.0
+        return known
+
+    @cached_property
+    def _shares(self) -> dict[tuple[Mask, Mask], float]:
+        return {}
+
+    @cached_property
+    def _masks(self) -> dict[int, tuple[tuple[Mask, Mask], ...]]:
+        return {}
+
+    def masks(self, document: Document) -> tuple[tuple[Mask, Mask], ...]:
+        """For every sentence of a document: the terms it has itself, and those its lead-in and headings have."""
+        known = self._masks.get(document.rank)
+        if known is None:
+            above: dict[tuple[str, tuple[str, ...]], Mask] = {}
+            found = []
+            for cited in document.cited:
+                key = (cited.unit.lead, cited.unit.headings)
+                if key not in above:
+                    above[key] = self.mask(cited.unit.around)
+                found.append((self.mask(cited.unit.terms), above[key]))
+            known = self._masks[document.rank] = tuple(found)
+        return known
+
+    @cached_property
+    def _windows(self) -> dict[int, list[tuple[float, Mask]]]:
+        return {}
+
+    def windows(self, document: Document) -> list[tuple[float, Mask]]:
+        """For every sentence of a document: how much it covers with its headings and the document's name, half of it with
+        the sentences around; and the terms of all these."""
+        known = self._windows.get(document.rank)
+        if known is None:
+            name, masks = self.mask(document.name), self.masks(document)
+            known = []
+            for place, (own, above) in enumerate(masks):
+                here = near = own | above | name
+                for other, _ in masks[max(0, place - _REACH) : place + _REACH + 1]:
+                    near |= other
+                known.append((0.5 * self.share(here) + 0.5 * self.share(near), near))
+            self._windows[document.rank] = known
+        return known
 
     def document(self, document: Document) -> float:
         """How much a document is about the part: what it speaks of, most in its name and headings, how close together, how
@@ -79,26 +143,8 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
                 spoken += weight * (0.5 + 0.3 * often / (often + 2))
         near = max((share for share, _ in self.windows(document)), default=0.0)
         near *= 1 - _LONG * math.log2(max(1.0, len(document.cited) / _USUAL))
-        said = max((self.unit(cited) for cited in document.cited), default=0.0) / _UNIT_MAX
+        said = max(self.units(document), default=0.0) / _UNIT_MAX
         return 0.25 * spoken / total + 0.3 * near + 0.2 * said + 0.18 * self.named(document) + 0.07 * document.found
-
-    def windows(self, document: Document) -> list[tuple[float, frozenset[str]]]:
-        """For every sentence of a document: how much it covers with its headings and the document's name, half of it with
-        the sentences around; and the terms of all these."""
-        known = self._windows.get(document.rank)
-        if known is None:
-            said = [cited.unit.terms for cited in document.cited]
-            known = []
-            for place, cited in enumerate(document.cited):
-                own = said[place] | cited.unit.around | document.name
-                around = own.union(*said[max(0, place - _REACH) : place + _REACH + 1])
-                known.append((0.5 * self.covered(own) + 0.5 * self.covered(around), around))
-            self._windows[document.rank] = known
-        return known
-
-    @cached_property
-    def _windows(self) -> dict[int, list[tuple[float, frozenset[str]]]]:
-        return {}
 
     def named(self, document: Document) -> float:
         """The share of the words of the document's name that the part speaks of (what it only takes from the context counts
@@ -119,35 +165,41 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
         scored = [(self.document(document), document) for document in self.evidence.documents]
         return tuple(sorted(scored, key=lambda pair: (-pair[0], pair[1].rank)))
 
+    def worth(self, documents: Sequence[Document]) -> list[float]:
+        """The relevance of each of these documents."""
+        known = {document.rank: score for score, document in self.ranked}
+        return [known[document.rank] for document in documents]
+
     def adds(self, cited: Cited) -> bool:
         """Whether a sentence says anything that the question does not."""
         return len(cited.unit.terms - self.said) >= 2
 
-    def unit(self, cited: Cited) -> float:
-        """How well one sentence answers the part, its document apart; 0 for one that only repeats the question."""
-        known = self._units.get(id(cited))
-        if known is None:
-            known = self._units[id(cited)] = self._unit(cited)
-        return known
-
     @cached_property
-    def _units(self) -> dict[int, float]:
+    def _units(self) -> dict[int, list[float]]:
         return {}
 
-    def _unit(self, cited: Cited) -> float:
+    def units(self, document: Document) -> list[float]:
+        """How well each sentence of a document answers the part, the document apart, 0..1.35; 0 for one that has nothing to
+        do with it, only repeats the question or points elsewhere."""
+        known = self._units.get(document.rank)
+        if known is None:
+            name = self.mask(document.name)
+            known = [
+                self._unit(cited, own, above) if own or above or name or share else 0.0
+                for cited, (own, above), (share, _) in zip(
+                    document.cited, self.masks(document), self.windows(document), strict=True
+                )
+            ]
+            self._units[document.rank] = known
+        return known
+
+    def _unit(self, cited: Cited, own: Mask, above: Mask) -> float:
         unit = cited.unit
         if not self.adds(cited) or unit.text.endswith("?") or points_elsewhere(unit):
             return 0.0
-        own = self.covered(unit.terms)
-        near = self.covered(unit.terms | unit.around)
-        score = 0.25 + 0.45 * own + 0.2 * near + 0.4 * fit(self.part.kinds, unit)
+        score = 0.25 + 0.45 * self.share(own) + 0.2 * self.share(own | above) + 0.4 * fit(self.part.kinds, unit)
         if unit.kind in ("row", "setting", "cell"):
             score -= 0.1
         if len(unit.text) > 400 or (unit.text.endswith(":") and not unit.code):
             score *= 0.7
         return score + 0.05 / (1 + cited.place / 1500)
-
-    @cached_property
-    def said(self) -> frozenset[str]:
-        """All stems of the question's words."""
-        return frozenset(stem for term, _ in self.weights for way in term.ways for stem in way)

@@ -27,29 +27,30 @@ def choose(
 ) -> list[Choice]:
     """The best sentences of the documents that support a part, best first, none saying again what another says, none in
     `banned`. A document without which something asked for would not be covered is heard at least once."""
-    needed = {document.source for document in support.needed}
     scored: list[tuple[float, int, Choice]] = []
     chosen = support.documents
-    worth = [lens.document(document) for document in chosen]
+    worth = lens.worth(chosen)
     for order, document in enumerate(chosen):
         windows = lens.windows(document)
         best = max((share for share, _ in windows), default=0.0)
-        for cited, (share, _) in zip(document.cited, windows, strict=True):
-            score = lens.unit(cited) * worth[order] / max(worth)
+        for cited, answers, (share, _) in zip(document.cited, lens.units(document), windows, strict=True):
+            score = answers * worth[order] / max(worth)
             if score > 0 and share >= _NEAR * best and cited.unit.quote not in banned:
                 score *= 0.6 + 0.4 * share / best if best else 1.0
                 scored.append((-score, order * 1_000_000 + cited.place, Choice(cited, part, score)))
     scored.sort(key=lambda entry: entry[:2])
+    ordered = [choice for _, _, choice in scored]
     found: list[Choice] = []
-    heard: set[str] = set()
-    for _, _, choice in scored:
-        source = choice.cited.passage.source
-        weak = len(found) >= most or choice.score < _WORTH * scored[0][2].score
-        if weak and (source in heard or source not in needed):
-            continue
+    for choice in ordered:
+        if len(found) >= most or choice.score < _WORTH * ordered[0].score:
+            break
         if not any(alike(choice.cited, other.cited) for other in found):
             found.append(choice)
-            heard.add(source)
+    for document in support.needed:
+        own = [choice for choice in ordered if choice.cited.passage.source == document.source]
+        if own and not any(choice in found for choice in own):
+            new = [choice for choice in own if not any(alike(choice.cited, other.cited) for other in found)]
+            found.append((new or own)[0])
     return found
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from standpipe.drivers.models.reading.evidence import Document
 from standpipe.drivers.models.reading.question import Term
-from standpipe.drivers.models.reading.relevance import Lens
+from standpipe.drivers.models.reading.relevance import Lens, Mask
 
 _SUPPORTED = 0.6
 _DOUBTFUL = 0.45
@@ -38,8 +38,12 @@ def support(lens: Lens) -> Support:
     name; and each thing asked for must stand in one sentence that adds to it."""
     wanted = lens.essential
     chosen, needed, have = _cover(lens)
-    missing = tuple(term.word for term, _ in wanted if not term.within(have) and (lens.part.leans or not term.weak))
-    share = lens.covered(have, wanted)
+    missing = tuple(
+        term.word
+        for n, (term, _) in enumerate(lens.weights)
+        if lens.essential_mask >> n & 1 and not have >> n & 1 and (lens.part.leans or not term.weak)
+    )
+    share = lens.share(have, lens.essential_mask)
     known = frozenset(lens.evidence.vocabulary)
     absent = any(term.name and not term.within(known) for term, _ in wanted)
     groups = [[term for term in group if not term.weak] for group in lens.part.focus]
@@ -50,18 +54,19 @@ def support(lens: Lens) -> Support:
     return Support(tuple(chosen), tuple(needed), missing if share < _SUPPORTED else ())
 
 
-def _cover(lens: Lens) -> tuple[list[Document], list[Document], frozenset[str]]:
+def _cover(lens: Lens) -> tuple[list[Document], list[Document], Mask]:
     """The documents that together have what is wanted, those of them that add to the ones before, and the terms of their
     best places."""
     chosen: list[Document] = []
     needed: list[Document] = []
-    have: frozenset[str] = frozenset()
+    have: Mask = 0
+    wanted = lens.essential_mask
     for score, document in lens.ranked:
         if score < 0.15 or len(chosen) == _DOCUMENTS_MAX:
             break
         near = _best_place(lens, document)
-        gain = lens.covered(have | near, lens.essential) - lens.covered(have, lens.essential)
-        rival = score >= _RIVAL * lens.ranked[0][0] and lens.covered(near, lens.essential) >= lens.covered(have, lens.essential)
+        gain = lens.share(have | near, wanted) - lens.share(have, wanted)
+        rival = score >= _RIVAL * lens.ranked[0][0] and lens.share(near, wanted) >= lens.share(have, wanted)
         unsure = lens.ranked[0][0] < _SURE and score >= _RIVAL * lens.ranked[0][0]
         if gain > (_GAIN if chosen else 0.0) or unsure:
             needed.append(document)
@@ -76,10 +81,10 @@ def _cover(lens: Lens) -> tuple[list[Document], list[Document], frozenset[str]]:
     return chosen + [document for document in needed if document not in chosen], needed, have
 
 
-def _best_place(lens: Lens, document: Document) -> frozenset[str]:
+def _best_place(lens: Lens, document: Document) -> Mask:
     """The terms of the place in a document that has most of what is wanted, with its surroundings."""
-    windows = lens.windows(document)
-    return max(windows, key=lambda window: lens.covered(window[1], lens.essential))[1] if windows else document.name
+    places = [near for _, near in lens.windows(document)]
+    return max(places, key=lambda near: lens.share(near, lens.essential_mask), default=lens.mask(document.name))
 
 
 def _together(lens: Lens, focal: Sequence[Term], chosen: list[Document]) -> bool:
