@@ -176,6 +176,18 @@ class Document(msgspec.Struct, frozen=True):
     text: str
 
 
+class Synced(msgspec.Struct, frozen=True):
+    """What became of a folder: its id, its documents, how many were changed and removed, how many files were skipped and
+    why, and how many of the documents held bytes that are not UTF-8 and were replaced."""
+
+    folder: str
+    documents: int
+    changed: int
+    removed: int
+    skipped: dict[str, int]
+    replaced: int = 0
+
+
 class Hit(msgspec.Struct, frozen=True):
     """A passage found: code points `start`..`start+len(text)` of the document version, under its headings."""
 

@@ -20,6 +20,7 @@ from standpipe.drivers.access.sqlite import SqliteAccess
 from standpipe.drivers.log.memory import MemoryLog
 from standpipe.drivers.log.owner import current_owner
 from standpipe.drivers.log.sqlite import SqliteLog
+from standpipe.drivers.log.tables import SCHEMA as LOG_SCHEMA
 from standpipe.drivers.models.extractive import respond
 from standpipe.drivers.models.scripted import ScriptedModel
 from standpipe.drivers.search.memory import MemorySearch
@@ -33,7 +34,7 @@ from standpipe.engine.house import House
 from standpipe.engine.lookup import static
 from standpipe.engine.perform import Ports
 from standpipe.errors import UsageError
-from standpipe.ports import AccessStore, Approvals, Log, Models, Search
+from standpipe.ports import AccessStore, Approvals, Log, Models, Search, Synced
 from standpipe.settings import Settings, load
 
 INSTRUCTIONS = """\
@@ -79,7 +80,7 @@ def stores(url: str) -> Stores:
         return Stores(MemoryLog([relations.project]), relations, MemorySearch())
     if not url.startswith("sqlite:///"):
         raise UsageError(f"The store {url} is of no known kind: use sqlite:///PATH.")
-    store = Store.open(Path(url.removeprefix("sqlite:///")), [*SqliteLog.SCHEMA, *SqliteAccess.SCHEMA, *SqliteSearch.SCHEMA])
+    store = Store.open(Path(url.removeprefix("sqlite:///")), [LOG_SCHEMA, *SqliteAccess.SCHEMA, *SqliteSearch.SCHEMA])
     kept = SqliteAccess(store)
     return Stores(SqliteLog(store, [kept.project]), kept, SqliteSearch(store), store)
 
@@ -133,7 +134,7 @@ def build(
         approve,
     )
 
-    async def index(tenant: str, root: Path) -> Any:
+    async def index(tenant: str, root: Path) -> Synced:
         return await sync(kept.log, kept.search, kept.access, tenant, root, now_ms(), setup.by)
 
     async def close() -> None:

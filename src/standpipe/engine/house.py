@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-import msgspec
-
 from standpipe.core.admit import Ask, Cancel, Refusal, Reply, Wish, admit
 from standpipe.core.amounts import Amounts
 from standpipe.core.apply import apply, fold
@@ -22,19 +20,9 @@ from standpipe.engine.follow import follow
 from standpipe.engine.schedule import Drives
 from standpipe.engine.show import hidden
 from standpipe.errors import NotFound, Refused, UsageError
-from standpipe.ports import Append, Appended, SessionRow
+from standpipe.ports import Append, Appended, SessionRow, Synced
 
 NO_SESSION = "There is no such session. `standpipe sessions` lists those that exist."
-
-
-class Synced(msgspec.Struct, frozen=True):
-    """What indexing a folder came to: its id, how many documents it has, changed, removed, and skipped by reason."""
-
-    folder: str
-    documents: int
-    changed: int
-    removed: int
-    skipped: dict[str, int]
 
 
 class AskOptions(TypedDict, total=False):

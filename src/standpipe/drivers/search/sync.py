@@ -13,29 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from standpipe.core.events import Event, FolderSynced, HouseFact, RelationsChanged
 from standpipe.core.ids import HOUSE
 from standpipe.core.relations import difference
 from standpipe.drivers.search.folder import SUFFIXES, Chunk, Folder, folder_id, rules
 from standpipe.errors import StoreError, UsageError
-from standpipe.ports import AccessStore, Append, Appended, Log, Search
+from standpipe.ports import AccessStore, Append, Appended, Log, Search, Synced
 
 TRIES_MAX = 100
 """How often the house log may be longer than it was just read to be; more than that is not bad luck."""
-
-
-class Synced(msgspec.Struct, frozen=True):
-    """What became of a folder: its id, its documents, how many were changed and removed, how many files were skipped and
-    why, and how many of the documents held bytes that are not UTF-8 and were replaced."""
-
-    folder: str
-    documents: int
-    changed: int
-    removed: int
-    skipped: dict[str, int]
-    replaced: int = 0
 
 
 class _Stamp(NamedTuple):
