@@ -30,10 +30,12 @@ class Opened:
         self.gone: set[Owner] = set()
         self.log: Log = MemoryLog([self._project], self.gone.__contains__)
 
-    def _project(self, _con: object, tenant: str, events: tuple[Event, ...]) -> None:
+    def _project(self, _con: object, tenant: str, events: tuple[Event, ...]) -> dict[str, int]:
         if any(isinstance(event.fact, RelationsChanged) and event.fact.origin == "broken" for event in events):
             raise LookupError("a projection that fails")
         self.projected.append((tenant, events))
+        facts = ((event.seq, event.fact) for event in events)
+        return {fact.tenant: seq for seq, fact in facts if isinstance(fact, RelationsChanged) and fact.revoked}
 
 
 @contextlib.contextmanager

@@ -21,8 +21,9 @@ class MemoryAccess:
         self._applied: dict[_Namespace, tuple[str, ...]] = {}
         self._recent = Recent()
 
-    def project(self, _con: object, _tenant: str, events: tuple[Event, ...]) -> None:
-        """Take up house events, in the append that writes them."""
+    def project(self, _con: object, _tenant: str, events: tuple[Event, ...]) -> dict[str, int]:
+        """Take up house events, in the append that writes them; by tenant, the newest of them that took a right away."""
+        losses = {}
         for effect in effects(events, lambda *namespace: self._governed.get(namespace, frozenset())):
             namespace = (effect.tenant, effect.namespace)
             in_force = self._relations.setdefault(namespace, set())
@@ -33,6 +34,9 @@ class MemoryAccess:
                 self._applied[namespace] = effect.applied
             revoked = effect.revision if effect.takes_away else self.heads(effect.tenant).revoked
             self._heads[effect.tenant] = Heads(effect.revision, revoked)
+            if effect.takes_away:
+                losses[effect.tenant] = effect.revision
+        return losses
 
     def heads(self, tenant: str) -> Heads:
         """The tenant's newest revision and revocation."""

@@ -50,10 +50,15 @@ class SqliteAccess:
         self._store = store
         self._recent = Recent()
 
-    def project(self, con: apsw.Connection, _tenant: str, events: tuple[Event, ...]) -> None:
-        """Take up house events, in the transaction of the append that writes them."""
+    def project(self, con: apsw.Connection, _tenant: str, events: tuple[Event, ...]) -> dict[str, int]:
+        """Take up house events, in the transaction of the append that writes them; by tenant, the newest of them that took a
+        right away."""
+        losses = {}
         for effect in effects(events, lambda *namespace: _governed(con, *namespace)):
             _take_up(con, effect)
+            if effect.takes_away:
+                losses[effect.tenant] = effect.revision
+        return losses
 
     def heads(self, tenant: str) -> Heads:
         """The tenant's newest revision and revocation in the store now, over all processes: one synchronous read."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from standpipe.core.amounts import Balance, Move
-from standpipe.core.events import Event, Frame, RelationsChanged
+from standpipe.core.events import Frame
 from standpipe.core.frames import encode_frame, strip
 from standpipe.ports import Append, Fenced, Owner, Short, Stale
 
@@ -70,12 +70,6 @@ def moved(moves: Sequence[Move], balances: Mapping[str, Balance]) -> dict[str, B
         after[move.account] = Balance(row.held + move.held, row.spent + move.spent)
     assert all(row.held >= 0 and row.spent >= 0 for row in after.values()), "a ledger row below zero"
     return after
-
-
-def revocations(events: Sequence[Event]) -> dict[str, int]:
-    """By tenant, the seq of the last of these house events that took a right away."""
-    facts = ((event.seq, event.fact) for event in events)
-    return {fact.tenant: seq for seq, fact in facts if isinstance(fact, RelationsChanged) and fact.revoked}
 
 
 def taken(lease: Lease, owner: Owner, now: int, dead: Callable[[Owner], bool]) -> int | None:

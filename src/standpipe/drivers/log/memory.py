@@ -13,13 +13,14 @@ from standpipe.core.events import Event, Frame
 from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, link
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Found, Lease, moved, prepare, refusal, revocations, taken
+from standpipe.drivers.log.judge import Found, Lease, moved, prepare, refusal, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Waiters
 from standpipe.ports import Append, Appended, Fenced, Owner, SessionRow, Short, Stale
 
-Projection = Callable[[None, str, tuple[Event, ...]], None]
-"""Keeps something in step with the house log: called with each house append's tenant and events; None stands for no table."""
+Projection = Callable[[None, str, tuple[Event, ...]], dict[str, int]]
+"""Keeps something in step with the house log: called with each house append's tenant and events (None stands for no table);
+returns by tenant the seq of the newest of them that took a right away."""
 
 _NOTHING = Balance()
 
@@ -63,8 +64,7 @@ class MemoryLog:
         rows = moved(append.moves, found.balances)
         if append.session == HOUSE:
             for projection in self._projections:
-                projection(None, append.tenant, append.events)
-            self._revoked |= revocations(append.events)
+                self._revoked |= projection(None, append.tenant, append.events)
         self._accounts |= rows
         self._bodies |= {(append.tenant, hash): body for hash, body in bodies.items()}
         self._parts |= {digest: bytes(part) for digest, part in append.parts.items()}

@@ -15,15 +15,16 @@ from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, 
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log import tables
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Found, Lease, moved, prepare, refusal, revocations, taken
+from standpipe.drivers.log.judge import Found, Lease, moved, prepare, refusal, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Waiters
 from standpipe.drivers.sqlite import Store
 from standpipe.errors import StoreError
 from standpipe.ports import Append, Appended, Fenced, Owner, SessionRow, Short, Stale
 
-Projection = Callable[[apsw.Connection, str, tuple[Event, ...]], None]
-"""Keeps a table in step with the house log: called with each house append's tenant and events, in its transaction."""
+Projection = Callable[[apsw.Connection, str, tuple[Event, ...]], dict[str, int]]
+"""Keeps a table in step with the house log: called with each house append's tenant and events, in its transaction; returns
+by tenant the seq of the newest of them that took a right away."""
 
 POLL_S = 0.05
 """How often the log looks for what other processes wrote, while anybody waits for it."""
@@ -183,9 +184,8 @@ class SqliteLog:
         return Appended(seq, head)
 
     def _project(self, con: apsw.Connection, append: Append) -> None:
-        con.executemany(tables.SET_REVOKED, revocations(append.events).items())
         for projection in self._projections:
-            projection(con, append.tenant, append.events)
+            con.executemany(tables.SET_REVOKED, projection(con, append.tenant, append.events).items())
 
 
 def _add(con: apsw.Connection, insert: str, rows: Sequence[tuple[object, ...]]) -> None:
