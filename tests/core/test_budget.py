@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from standpipe.core import budget
 from standpipe.core.amounts import NOTHING, Amounts, Balance, Limits, Move
 from standpipe.core.control import CONTROL
-from standpipe.core.details import Fault, Permit, Route
+from standpipe.core.details import NOT_SENT, Fault, Permit, Route
 from standpipe.core.events import StepEnded, TurnEnded, TurnStarted
 from standpipe.core.items import ITEM_OVERHEAD_BYTES
 from standpipe.core.state import Call, State
@@ -77,7 +77,7 @@ def test_what_a_call_costs_that_says_nothing_of_its_usage() -> None:
     assert budget.settled(a_call(PRICED, hold, fault=Fault("timeout")), PRICED) == hold
     assert budget.settled(a_call(PRICED, hold, fault=Fault("no longer wanted")), PRICED) == hold
     assert budget.settled(a_call(PRICED, hold, fault=Fault("unavailable")), PRICED) == Amounts(model_calls=1)
-    assert budget.settled(a_call(PRICED, hold, fault=Fault(budget.NOT_SENT)), PRICED) == NOTHING
+    assert budget.settled(a_call(PRICED, hold, fault=Fault(NOT_SENT)), PRICED) == NOTHING
 
 
 def test_a_model_that_the_policy_knows_no_more_costs_the_hold() -> None:
@@ -89,7 +89,7 @@ def test_a_tool_call_costs_what_was_held_for_it_unless_it_was_never_sent() -> No
     hold = Amounts(tool_calls=1)
     assert budget.settled(a_call(None, hold), None) == hold
     assert budget.settled(a_call(None, hold, fault=Fault("unavailable")), None) == hold
-    assert budget.settled(a_call(None, hold, fault=Fault(budget.NOT_SENT)), None) == NOTHING
+    assert budget.settled(a_call(None, hold, fault=Fault(NOT_SENT)), None) == NOTHING
 
 
 @given(models, st.integers(0, 300_000), st.integers(-(10**6), 10**9))

@@ -79,6 +79,20 @@ def test_a_body_is_the_same_after_storage_and_its_item_says_what_it_is(kind: str
     assert (item.hash, item.bytes, item.label, item.body) == (digest_bytes(data), len(data), label, body)
 
 
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8"), max_size=5),
+        lambda inner: st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.sampled_from("zyxab"), inner, max_size=4),
+        max_leaves=8,
+    )
+)
+def test_a_placed_body_is_the_one_that_storage_gives_back(value: object) -> None:
+    for body in (Data(value), ToolCall("t", {"z": value, "a": 1})):
+        kept = place(Draft(body), "1.0", "x").body
+        assert kept is not None
+        assert repr(decode_body(encode_body(kept))) == repr(kept)
+
+
 def test_the_hash_of_a_body_does_not_depend_on_the_order_of_its_dicts() -> None:
     assert encode_body(ToolCall("t", {"a": 1, "b": {"c": 2, "d": 3}})) == encode_body(
         ToolCall("t", {"b": {"d": 3, "c": 2}, "a": 1})
