@@ -222,6 +222,33 @@ def test_loops_of_several_threads_share_a_store(store: Store) -> None:
     assert len(store.read(notes)) == 210
 
 
+async def pour(store: Store, megabytes: int) -> int:
+    """Write so much; the largest size of the WAL on the way, in bytes."""
+    largest = 0
+    for n in range(megabytes * 10):
+        await store.write(note(f"{threading.get_ident()} {n} " + "x" * 100_000))
+        largest = max(largest, store.path.with_name(store.path.name + "-wal").stat().st_size)
+    return largest
+
+
+def test_the_wal_does_not_grow_with_what_is_written(store: Store) -> None:
+    assert asyncio.run(pour(store, 30)) < 12_000_000
+
+
+@pytest.mark.slow
+def test_the_wal_stays_bounded_under_two_busy_writers(path: Path) -> None:
+    with contextlib.closing(Store.open(path, [NOTES])) as one, contextlib.closing(Store.open(path, [NOTES])) as two:
+        largest: list[int] = []
+        threads = [threading.Thread(target=lambda s=s: largest.append(asyncio.run(pour(s, 60)))) for s in (one, two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert len(largest) == 2
+    assert max(largest) < 80_000_000
+
+
 def test_a_read_sees_one_moment(store: Store, path: Path) -> None:
     def twice(con: apsw.Connection) -> tuple[list[Any], list[Any]]:
         first = notes(con)

@@ -173,6 +173,7 @@ class Store:
             if error is not None:
                 raise error
             return value  # type: ignore[no-any-return]
+        assert self._thread.is_alive(), "the writer thread is gone: a bug ended it"
         loop = asyncio.get_running_loop()
         job = _Job(fn, loop, loop.create_future(), long)
         self._waiting.append(job)
@@ -209,9 +210,11 @@ class Store:
         """The writer thread."""
         while (group := self._groups.get()) is not None:
             jobs, outcomes = group
-            _tell(jobs, self._commit(outcomes or self._fill([job.fn for job in jobs])))
-            self._checkpoint()
-            self._end()
+            try:
+                _tell(jobs, self._commit(outcomes or self._fill([job.fn for job in jobs])))
+                self._checkpoint()
+            finally:
+                self._end()
 
     def _end(self) -> None:
         self._group.release()
