@@ -77,14 +77,14 @@ def tell_where_to_look(names: Sequence[str]) -> None:
 
 def _tell_sentences(answer: Answer, parts: Sequence[str], numbers: dict[Citation, int]) -> None:
     groups = sorted({sentence.part for sentence in answer.sentences})
-    for part in groups:
-        if len(groups) > 1 and part < len(parts):
+    for place, part in enumerate(groups):
+        if place:
             say()
+        if len(groups) > 1 and part < len(parts):
             say_heading(one_line(parts[part]))
-        for sentence in answer.sentences:
-            if sentence.part == part:
-                marks = "".join(f"[{numbers[citation]}]" for citation in dict.fromkeys(sentence.citations))
-                say(f"- {one_line(sentence.text)} {marks}".rstrip(), "  ")
+        for sentence in (s for s in answer.sentences if s.part == part):
+            marks = "".join(f"[{numbers[citation]}]" for citation in dict.fromkeys(sentence.citations))
+            say(f"- {one_line(sentence.text)} {marks}".rstrip(), "  ")
 
 
 def _numbered(number: int, citation: Citation) -> str:

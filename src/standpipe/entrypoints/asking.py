@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 
 from standpipe.engine.house import House, Turn
@@ -13,20 +12,14 @@ from standpipe.entrypoints.options import Asking
 from standpipe.entrypoints.output import say, say_json, trouble
 from standpipe.entrypoints.session import find, principal_named, readable
 from standpipe.entrypoints.watch import Interrupts, watch
-from standpipe.errors import UsageError
 from standpipe.ports import SessionRow
 
 RESUMED_AT_ONCE = 8
 """Sessions that `resume` drives at the same time."""
-LEAST = {"budget": 1e-6, "deadline": 1e-3}
-"""A millionth of a dollar and a millisecond: what the log counts in."""
 
 
 async def ask(house: House, question: str, how: Asking, *, json: bool) -> int:
     """Ask, watch the turn to its end, and tell the answer."""
-    for name, value in (("budget", how.budget), ("deadline", how.deadline)):
-        if value is not None and not LEAST[name] <= value < math.inf:
-            raise UsageError(f"The {name} is {value:g}: give a number above zero, or leave it out for the default.")
     readable("question", question)
     readable("tenant", how.tenant)
     principal_named(how.as_)

@@ -32,7 +32,8 @@ POLICY = {
             "input_microusd_per_mtok": INPUT_MICROUSD_PER_MTOK,
             "output_microusd_per_mtok": OUTPUT_MICROUSD_PER_MTOK,
         }
-    }
+    },
+    "budgets": {"default": {"turn": {"steps": 40}}},  # a plan made from what is withdrawn is made twice
 }
 REMARK = "the keyless model is free; the demo's policy gives it a price of 0.10 USD per million tokens in, 0.40 USD out"
 
@@ -92,20 +93,32 @@ class Watched:
         return answer
 
 
-def _planned_from(event: Event, path: str) -> bool:
-    """Whether a model has just made a plan of what it read in the document."""
-    if not isinstance(event.fact, CallCompleted):
+class Moment:
+    """When the right is withdrawn: a model has planned from the document, its plan has run, and the next prompt is granted."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._found = False
+
+    def has_come(self, events: Sequence[Event]) -> bool:
+        """Whether it is now, after these events."""
+        for event in events:
+            fact = event.fact
+            if isinstance(fact, CallCompleted):
+                self._found |= any(source.path == self._path for item in fact.items for source in item.label.sources)
+            elif isinstance(fact, CallGranted) and fact.manifest is not None and fact.manifest.base and self._found:
+                return True
         return False
-    return any(item.kind == "call" and path in {s.path for s in item.label.sources} for item in event.fact.items)
 
 
 async def _play(house: House, log: Watched, script: Script, sample: Path, *, json: bool) -> int:
     folder = await house.sync(sample, TENANT)
     right = RelationsChanged(TENANT, folder.folder, "command", granted=(script.withdraw,))
     await change(house.setup, right, BY)  # an earlier run took it away
+    moment = Moment(script.document)
 
     async def withdraw(events: Sequence[Event]) -> None:
-        if any(_planned_from(event, script.document) for event in events):
+        if moment.has_come(events):
             log.then = None
             await change(house.setup, msgspec.structs.replace(right, granted=(), revoked=right.granted), BY)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from standpipe.engine.house import House
 from standpipe.engine.replay import replay as replayed
 from standpipe.engine.verify import verify as verified
@@ -14,15 +16,19 @@ from standpipe.entrypoints.words import plural
 async def replay(house: House, session: str, *, json: bool) -> int:
     """Fold a session's log and decide again; every divergence is told."""
     row = await find(house, session)
-    divergences = await replayed(house.ports.log, house.setup, row.session)
+    told = await replayed(house.ports.log, row.session, house.setup.rules)
     if json:
-        say_json({"session": row.session, "divergences": divergences})
-    elif divergences:
-        for line in divergences:
-            say(line)
-    else:
-        say(f"{row.session} replays as it happened: every decision follows from what its frame recorded.")
-    return FAILED if divergences else DONE
+        say_json({"session": row.session, **msgspec.structs.asdict(told)})
+        return FAILED if told.divergences else DONE
+    for line in told.divergences:
+        say(line)
+    if told.rules_changed:
+        say("rules changed: some of it was decided under other rules than those of now")
+    if told.erased:
+        say(f"{plural(told.erased, 'frame')} cannot be judged: what they were decided from has been erased")
+    count = plural(len(told.divergences), "divergence") if told.divergences else "no divergence"
+    say(f"{row.session}: {plural(told.decisions, 'decision')} in {plural(told.frames, 'frame')} made again: {count}")
+    return FAILED if told.divergences else DONE
 
 
 async def verify(house: House, session: str | None, *, json: bool) -> int:

@@ -132,8 +132,6 @@ def _patch_lines(story: Story, patch: PatchLine) -> Iterator[str]:
     for id in patch.added:
         step = story.steps[id]
         yield f"  + {id} {name_of(step)}: {step.state}" + (f" ({step.note})" if step.note else "")
-    for id in patch.dropped:
-        yield f"  - {id}"
 
 
 def call_line(call: CallLine) -> str:
@@ -158,8 +156,7 @@ def _story_json(story: Story) -> dict[str, Any]:
         for step in story.steps.values()
     }
     plan = [
-        {"epoch": p.epoch, "code": p.code, "reason": p.reason, "added": [steps[id] for id in p.added], "dropped": p.dropped}
-        for p in story.patches
+        {"epoch": p.epoch, "code": p.code, "reason": p.reason, "added": [steps[id] for id in p.added]} for p in story.patches
     ]
     hidden = ("granted_at",)
     calls = [{k: v for k, v in msgspec.to_builtins(call).items() if k not in hidden} for call in story.calls.values()]

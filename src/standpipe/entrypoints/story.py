@@ -84,7 +84,6 @@ class PatchLine:
     reason: str
     item: str
     added: tuple[str, ...]
-    dropped: tuple[str, ...]
 
 
 @dataclass
@@ -166,13 +165,12 @@ class Story:
             self.steps[step.id] = StepLine(step.id, step.kind, step.does, self._about(step), fact.epoch, step.item)
         self.spent += Amounts(steps=len(fact.add))
         item, added = fact.why.item, tuple(step.id for step in fact.add)
-        patch = PatchLine(fact.epoch, fact.why.code, str(self._arguments(item).get("reason", "")), item, added, fact.drop)
+        patch = PatchLine(fact.epoch, fact.why.code, str(self._arguments(item).get("reason", "")), item, added)
         self.patches.append(patch)
         why = f"{patch.code}: {patch.reason}" if patch.reason else patch.code
         if patch.code == "plan":
             self.parts = tuple(map(str, self._arguments(item).get("parts", ())))
-        news = [f"  + {id} {name_of(self.steps[id])}" for id in added]
-        return [f"plan {patch.epoch} ({why})", *news, *(f"  - {id}" for id in patch.dropped)]
+        return [f"plan {patch.epoch} ({why})", *(f"  + {id} {name_of(self.steps[id])}" for id in added)]
 
     def _arguments(self, item: str) -> Mapping[str, Any]:
         body = self._items[item].body if item in self._items else None
@@ -211,7 +209,8 @@ class Story:
         call.tokens = usage.input_tokens + usage.output_tokens if usage is not None else 0
         step = self.steps[call.step]
         step.note = call.note
-        return [f"{step.id} {name_of(step)}: {call.state} in {call.elapsed_ms} ms by {call.target}{_after(call.note)}"]
+        took = f" in {call.elapsed_ms} ms" if call.elapsed_ms else ""
+        return [f"{step.id} {name_of(step)}: {call.state}{took} by {call.target}{_after(call.note)}"]
 
     def _step(self, fact: CallRefused | StepEnded) -> list[str]:
         step = self.steps.get(fact.step)
@@ -284,9 +283,10 @@ def spent_line(story: Story) -> str:
     return " · ".join(parts)
 
 
-def _planned(arguments: Mapping[str, Any], id: str) -> Mapping[str, Any]:
+def _planned(arguments: Mapping[str, Any], index: str) -> Mapping[str, Any]:
     steps = [*arguments.get("steps", ()), *arguments.get("add", ())]
-    return next((step.get("arguments", {}) for step in steps if step["id"] == id), {})
+    planned: Mapping[str, Any] = steps[int(index)].get("arguments", {}) if int(index) < len(steps) else {}
+    return planned
 
 
 def _brought(items: tuple[Item, ...]) -> str:
@@ -294,7 +294,7 @@ def _brought(items: tuple[Item, ...]) -> str:
     moves = [item.body.name for item in items if isinstance(item.body, ToolCall)]
     if moves:
         return ", ".join(moves)
-    kinds = dict.fromkeys(item.kind for item in items)
+    kinds = dict.fromkeys(item.kind for item in items if item.kind != "checked")
     return ", ".join(plural(sum(i.kind == kind for i in items), kind) for kind in kinds)
 
 
