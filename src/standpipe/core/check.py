@@ -122,7 +122,10 @@ def judge_answer(
     """
     sentences = [_judge_sentence(f"s{n}", s.text, s.citations, evidence, must_cite) for n, s in enumerate(answer.sentences)]
     conflicts = [_judge_conflict(f"c{n}", c.values, evidence) for n, c in enumerate(answer.conflicts)]
-    verdicts = [v for v, _ in sentences] + [v for v, _ in conflicts]
+    shape = Verdict(
+        "shape", "answer", "pass", seen=f"{len(sentences)} sentences, {len(conflicts)} conflicts, {len(answer.gaps)} gaps"
+    )
+    verdicts = [shape, *(v for v, _ in sentences), *(v for v, _ in conflicts)]
     problem = ""
     if schema is not None:
         problem = schema_problem(schema, answer.value)
