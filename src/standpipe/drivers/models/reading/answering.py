@@ -29,7 +29,9 @@ _ONE_PART = 6
 _CONFLICTS_MAX = 4
 
 
-def answer(question: Question, evidence: Evidence, lenses: Sequence[Lens], banned: frozenset[str] = frozenset()) -> AnswerArguments:
+def answer(
+    question: Question, evidence: Evidence, lenses: Sequence[Lens], banned: frozenset[str] = frozenset()
+) -> AnswerArguments:
     """The best answer that what is in sight supports; sentences whose quote is in `banned` are left out."""
     candidates: list[list[Choice]] = []
     gaps: list[AnswerGap] = []
@@ -158,7 +160,9 @@ def _conflicts(question: Question, evidence: Evidence, found_again: Iterable[Fin
     for one in disagreements(evidence.documents):
         near = one.terms | one.one.context | one.two.context
         if any(way <= near for way in concerned):
-            listed.append(AnswerConflict(one.about, tuple(_side(side.cited, side.measure.written) for side in (one.one, one.two))))
+            listed.append(
+                AnswerConflict(one.about, tuple(_side(side.cited, side.measure.written) for side in (one.one, one.two)))
+            )
     return listed[:_CONFLICTS_MAX]
 
 

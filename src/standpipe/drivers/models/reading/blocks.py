@@ -29,13 +29,18 @@ _ITEM = re.compile(r"(\s*)(?:[*+\-•]|\d{1,3}[.)]|#\.|[a-zA-Z][.)])\s+(?=\S)")
 _NOTE = re.compile(r"\s*(?:!!!|\?\?\?\+?|:::)\s*[\w-]*\s*(?:\"([^\"]*)\")?")
 _DIRECTIVE = re.compile(r"\s*\.\. (?:([\w-]+)::)?")
 _OPTION = re.compile(r"\s*:[\w -]+:(?:\s|$)(?!.*[.!?]$)")
-_SKIPPED = re.compile(r"\s*(?:\[[^\]]+\]:\s|!\[[^\]]*\]\([^)]*\)\s*$|<!--.*-->\s*$|</?(?:br|hr)\s*/?>\s*$|[*_-]{3,}\s*$|\+[-=+]+\+\s*$)")
+_SKIPPED = re.compile(
+    r"\s*(?:\[[^\]]+\]:\s|!\[[^\]]*\]\([^)]*\)\s*$|<!--.*-->\s*$|</?(?:br|hr)\s*/?>\s*$|[*_-]{3,}\s*$|\+[-=+]+\+\s*$)"
+)
 _GRID = re.compile(r"\s*=+(?:\s+=+)+\s*$")
 _TABLE_RULE = re.compile(r"\s*\|?[\s:|+-]*-[\s:|+-]*$")
 _SETTING = re.compile(r"\s*(?:export\s+)?[\w\"'][\w .\-/()\"'\[\]]{0,60}\s*(?:[:=]|=>)\s*\S")
 _FRONT = re.compile(r"---[ \t]*\n(?:[^\n]*\n){1,40}?---[ \t]*(?:\n|$)")
 _GAP = re.compile(r"\t+| {2,}")
-_TAG = re.compile(r"<(/?)(p|li|ul|ol|dl|dt|dd|table|thead|tbody|tr|td|th|div|section|article|blockquote|pre|h[1-6]|script|style|title|html|head|body|!doctype|nav|header|footer|main|aside)\b[^>]*>", re.I)
+_TAG = re.compile(
+    r"<(/?)(p|li|ul|ol|dl|dt|dd|table|thead|tbody|tr|td|th|div|section|article|blockquote|pre|h[1-6]|script|style|title|html|head|body|!doctype|nav|header|footer|main|aside)\b[^>]*>",
+    re.I,
+)
 _PROSE_END = re.compile(r"[.!?:]['\")\]]?\s*$")
 _LEVELS = "=-~^\"'"
 
@@ -152,15 +157,25 @@ class _Scan:
                 self.header = self.text[last.start : last.end]
             return
         start = offset + indent
-        if self.found and not self.text[self.found[-1].end : start].strip() == "" and self.found[-1].kind == "row":
-            self.header = self.header if self.text[self.found[-1].end : start].count("\n\n") == 0 else ""
+        before = self.found[-1] if self.found else None
+        if before is None or before.kind != "row" or "\n\n" in self.text[before.end : start]:
+            self.header = ""
         self.emit("row", start, offset + len(line.rstrip()), indent, self.header)
 
     def directive(self, line: str, indent: int) -> None:
         self.close()
         name = _DIRECTIVE.match(line)
         word = name[1] if name else None
-        if word is None or word in ("code-block", "code", "sourcecode", "highlight", "literalinclude", "raw", "math", "toctree"):
+        if word is None or word in (
+            "code-block",
+            "code",
+            "sourcecode",
+            "highlight",
+            "literalinclude",
+            "raw",
+            "math",
+            "toctree",
+        ):
             self.code_indent = indent
         else:
             self.note, self.note_indent = "", indent

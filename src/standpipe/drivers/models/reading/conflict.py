@@ -37,7 +37,9 @@ class Statement(msgspec.Struct, frozen=True, dict=True):
     def names(self) -> frozenset[str]:
         """The terms of its words that look like names: capitals inside the sentence, digits, hyphens."""
         said = words(self.cited.unit.text)
-        named = [word for place, word in enumerate(said) if (place and word[0].isupper()) or "-" in word or _MARKED.search(word)]
+        named = [
+            word for place, word in enumerate(said) if (place and word[0].isupper()) or "-" in word or _MARKED.search(word)
+        ]
         return frozenset(term for word in named for term in pieces(word))
 
     @cached_property
@@ -68,8 +70,8 @@ _LOOSE = re.compile(
 )
 _FILLER = frozenset(
     stem(word)
-    for word in """set run have allow configure currently today now value setting equal fix keep hold take give get make must may
-    should use only exactly exact default defaults come stand mean become remain amount total always normal normally usual
+    for word in """set run have allow configure currently today now value setting equal fix keep hold take give get make must
+    may should use only exactly exact default defaults come stand mean become remain amount total always normal normally usual
     name key parameter item entry number""".split()
 )
 _EVERYWHERE = re.compile(r"\b(?:in|on|at|for|across|during)\s+(?:both|all|every|each|any)\s+[\w-]+", re.I)
@@ -95,10 +97,17 @@ def statements(document: Document) -> list[Statement]:
             found.extend(_row(cited, document, title))
         elif not _DIGIT.search(cited.unit.text) or len(cited.unit.text) > _LONGEST or _PAST.search(cited.unit.text):
             continue
-        elif (said := measures(cited.unit.text)) and len(said) == 1:
-            if said[0].dimension or _EQUALS.search(cited.unit.text[: said[0].start]):
-                found.append(_said(cited, document, said[0], title))
+        elif (measure := _only(cited.unit.text)) is not None:
+            found.append(_said(cited, document, measure, title))
     return found
+
+
+def _only(text: str) -> Measure | None:
+    """The one amount of a text; a bare number only where something is said to be it."""
+    said = measures(text)
+    if len(said) != 1 or not (said[0].dimension or _EQUALS.search(text[: said[0].start])):
+        return None
+    return said[0]
 
 
 def _said(cited: Cited, document: Document, measure: Measure, title: frozenset[str]) -> Statement:
@@ -125,15 +134,15 @@ def _row(cited: Cited, document: Document, title: frozenset[str]) -> list[Statem
     """The statements of a table row: of its one amount, or of each amount under a header of its own."""
     row = cells(cited.unit.quote)
     heads = cells(cited.unit.lead) if cited.unit.lead else []
-    found = [(n, said[0]) for n, cell in enumerate(row) if (said := measures(cell)) and len(said) == 1 and _whole(cell, said[0])]
+    found = [
+        (n, said[0]) for n, cell in enumerate(row) if (said := measures(cell)) and len(said) == 1 and _whole(cell, said[0])
+    ]
     made = []
     for n, measure in found:
         others = [cell for m, cell in enumerate(row) if m not in {k for k, _ in found}]
         if len(found) > 1:
             others = [*others[:1], heads[n]] if len(heads) == len(row) else []
         if others and n > 0:
-            place = cited.unit.text.find(measure.written)
-            measure = msgspec.structs.replace(measure, start=place, end=place + len(measure.written))
             made.append(Statement(cited, document, measure, _content(" ".join(others)), frozenset(), True, title))
     return made
 

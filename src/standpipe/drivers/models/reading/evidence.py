@@ -259,7 +259,9 @@ def _moves(items: Sequence[Item]) -> tuple[Move, ...]:
         assert isinstance(call.body, ToolCall)
         results = [item for item in items if item.answers == call.id]
         failures = tuple(item.body for item in results if isinstance(item.body, Failure))
-        found.append(Move(call.id, call.origin != "runtime", call.body.name, call.body.arguments, len(results) - len(failures), failures))
+        found.append(
+            Move(call.id, call.origin != "runtime", call.body.name, call.body.arguments, len(results) - len(failures), failures)
+        )
     return tuple(found)
 
 

@@ -9,17 +9,20 @@ from standpipe.drivers.models.reading.terms import words
 _ASKS = frozenset("what which who where when whose whom".split())
 _COUNTS = frozenset("many much long often soon fast big large quickly".split())
 _SKIPPED = frozenset(
-    "the a an our your my their this that these those is are was were does do did 's s it its to any all some each kind kinds type sort".split()
+    """the a an our your my their this that these those is are was were does do did s it its to any all some each kind kinds
+    type sort""".split()
 )
 _ENDS = frozenset(
-    """for in on at from by with per when if who can could should must will would may has have had after before during while used use uses
-    called mean means because so but than as into onto over under about between without within happens happen not i we you one they he she
-    there here make makes made cause causes caused""".split()
+    """for in on at from by with per when if who can could should must will would may has have had after before during while
+    used use uses called mean means because so but than as into onto over under about between without within happens happen
+    not i we you one they he she there here make makes made cause causes caused""".split()
 )
 _SUBJECTS = frozenset("i we you one they he she it people someone somebody anyone everybody".split())
 _PARTICLES = frozenset("up out over off down back in on away into for at".split())
 _AUXILIARIES = frozenset("do does did can could should would must will to is are may might shall".split())
-_OPENINGS = frozenset("and but so then also please in on at for to from of by with under since hey hi hello ok okay well".split())
+_OPENINGS = frozenset(
+    "and but so then also please in on at for to from of by with under since hey hi hello ok okay well".split()
+)
 
 
 def focus(clause: str) -> list[list[str]]:

@@ -45,8 +45,11 @@ for _names, _dimension, _factor in (
     _UNITS.update({name: (_dimension, float(_factor)) for name in _names.split()})
 
 _MEASURE = re.compile(
-    r"(?<![\w.,:/#-])(?P<money>[$€£])?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?P<scale>k|K)?(?![\d:/-]|\.\d|,\d)"
-    r"(?:[ \t]?(?P<sign>%)|(?P<near>[A-Za-z]{1,3})\b|[ \t-](?P<unit>[A-Za-z][A-Za-z-]*))?(?:[ \t](?P<per>per|a|an|each)[ \t](?P<each>[A-Za-z]+)|/(?P<slash>[a-z]+))?"
+    r"""(?<![\w.,:/\#-])(?P<money>[$€£])?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?P<scale>k|K)?
+    (?![\d:/-]|\.\d|,\d)
+    (?:[ \t]?(?P<sign>%)|(?P<near>[A-Za-z]{1,3})\b|[ \t-](?P<unit>[A-Za-z][A-Za-z-]*))?
+    (?:[ \t](?P<per>per|a|an|each)[ \t](?P<each>[A-Za-z]+)|/(?P<slash>[a-z]+))?""",
+    re.X,
 )
 _NO_COUNT = frozenset("and or to of in on at for is are was were the with than from by as utc gmt am pm st nd rd th".split())
 

@@ -138,9 +138,8 @@ def next_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], of
     if question.document or any("cause" in lens.part.kinds for lens in lenses):
         for finding in [finding for finding in findings(question, evidence, lenses) if finding.notable][:2]:
             if steps.search(finding.words, f"what {finding.words} is", 12, again=True):
-                reasons.append(
-                    f'"{finding.words}" recurs in {len(finding.sources)} of the latest of {finding.series} and nothing asked for it'
-                )
+                where = f"{len(finding.sources)} of the latest of {finding.series}"
+                reasons.append(f'"{finding.words}" recurs in {where} and nothing asked for it')
                 because += finding.sources
         if not reasons:
             _read_latest(question, evidence, steps, reasons, because)

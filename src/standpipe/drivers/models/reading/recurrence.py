@@ -139,4 +139,8 @@ def _is_form(places: Sequence[Cited]) -> bool:
 def _widest(found: list[Finding]) -> list[Finding]:
     """A word that always stands in the same pair is that pair."""
     pairs = [finding for finding in found if len(finding.terms) == 2]
-    return [f for f in found if len(f.terms) == 2 or not any(f.terms[0] in p.terms and len(p.sources) >= len(f.sources) for p in pairs)]
+    return [
+        f
+        for f in found
+        if len(f.terms) == 2 or not any(f.terms[0] in p.terms and len(p.sources) >= len(f.sources) for p in pairs)
+    ]

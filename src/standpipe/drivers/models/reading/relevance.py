@@ -149,7 +149,9 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
     def named(self, document: Document) -> float:
         """The share of the words of the document's name that the part speaks of (what it only takes from the context counts
         less): whether it is about this and nothing else."""
-        name = [stem for stem in flow(document.source.rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("_", " ")) if not stem.isdigit()]
+        name = [
+            stem for stem in flow(document.source.rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("_", " ")) if not stem.isdigit()
+        ]
         return sum(self._credit.get(stem, 0.0) for stem in name) / len(name) if name else 0.0
 
     @cached_property

@@ -22,9 +22,7 @@ _WORTH = 0.55  # of the best sentence's score, the least that another must have
 _NEAR = 0.5  # of what the best place covers, the least that a quoted one must
 
 
-def choose(
-    lens: Lens, part: int, support: Support, most: int, banned: frozenset[str] = frozenset()
-) -> list[Choice]:
+def choose(lens: Lens, part: int, support: Support, most: int, banned: frozenset[str] = frozenset()) -> list[Choice]:
     """The best sentences of the documents that support a part, best first, none saying again what another says, none in
     `banned`. A document without which something asked for would not be covered is heard at least once."""
     scored: list[tuple[float, int, Choice]] = []

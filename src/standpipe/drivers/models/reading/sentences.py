@@ -51,7 +51,10 @@ _GAP = re.compile(r"\t+| {2,}")
 _SPACE = re.compile(r"\s+")
 _CHECKBOX = re.compile(r"^\[[ xX]\]\s+")
 _BOUNDARY = re.compile(r"[.!?…][\"'”’)\]*_`]*(?=\s+[\"'“‘(\[`*_<]*[A-Z0-9À-Þ`])|[.!?]\s*(?=<br)|(?<=[.!?:])\s*(?=\n\n)")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|incl|no|nr|fig|sec|dr|mr|mrs|ms|prof|inc|ltd|st|dept|est|min|max)|\b[A-Z]|^\W*\d{1,3})\.$", re.I)
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|incl|no|nr|fig|sec|dr|mr|mrs|ms|prof|inc|ltd|st|dept|est|min|max)|\b[A-Z]|^\W*\d{1,3})\.$",
+    re.I,
+)
 _WHOLE_ITEM = 320
 _CODE_LINES = 3
 _CODE_CHARS = 240

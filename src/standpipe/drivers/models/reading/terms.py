@@ -15,72 +15,79 @@ _PLURAL_ACRONYM = re.compile(r"[A-Z]{2,}s")
 
 STOP = frozenset(
     """a about above after again all also although am an and any are aren't as at be because been before being below
-    between both but by can can't cannot could couldn't did didn't do does doesn't doing don't done down during each either else
-    etc ever every few for from further had hadn't has hasn't have haven't having he her here hers him his how i i'd i'll i'm
-    i've if in into is isn't it it's its itself just less let let's like ll may me might mine more most much must my myself
-    neither no nor not of off on once one only onto or other others our ours out over own per please rather re s same shall
-    she several should shouldn't since so some such t than that that's the their theirs them then there there's these they this those
-    though through to too under until unless up upon us ve very via was wasn't we we're we've were weren't what what's
-    whatever when when's where whether which while who who's whom whose why will with within without won't would wouldn't
-    yes yet you you're you've your yours yourself""".split()
+    between both but by can can't cannot could couldn't did didn't do does doesn't doing don't done down during each
+    either else etc ever every few for from further had hadn't has hasn't have haven't having he her here hers him
+    his how i i'd i'll i'm i've if in into is isn't it it's its itself just less let let's like ll may me might mine
+    more most much must my myself neither no nor not of off on once one only onto or other others our ours out over
+    own per please rather re s same shall she several should shouldn't since so some such t than that that's the
+    their theirs them then there there's these they this those though through to too under until unless up upon us
+    ve very via was wasn't we we're we've were weren't what what's whatever when when's where whether which while
+    who who's whom whose why will with within without won't would wouldn't yes yet you you're you've your yours
+    yourself""".split()
 )
 """English function words: never a term."""
 
-_WEAK_WORDS = """beforehand afterwards able about accept access achieve acknowledge act action actual add address adjust admit advise affect afraid afternoon
-    agree aim allow alone already always angry annoy answer anybody anymore anyone anything anyway anywhere apart
-    apologize appear apply approach appropriate area arise around arrange arrive article ashamed ask aspect assign assume
-    attempt attend available avoid aware away awful back bad base basic beat beautiful beforehand become begin behave behind believe
-    belong bend besides best better big bit blow bored borrow bother brief bright bring broad broken build burn burst busy
-    call calm cancel capable care careful carefully carry case catch cause cease certain chance change chase cheap check
-    choose circumstance clean clear clever climb close clue cold collapse collect combine come comfortable commit common
-    compare complain complete complex compose concentrate concern confirm confuse consider constant contain continue
-    convince cool cope copy correct count couple course cover crazy create criticize cross cry curious current cut daily
-    damage danger dare day dead deal decide deep deeply default define definition delay delete deliver demand deny depart
-    depend describe deserve desire destroy detail determine develop differ different difficult dig direct dirty disagree
-    disappear discover discuss dislike divide document doubt draft drag drift drive drop dry due dull eager earlier early
-    earn ease easy eat effect effort eliminate embarrass emerge empty enable encourage end enjoy enormous enough ensure
-    enter entire equal escape especially essential establish evening eventual everybody everyone everything everywhere
-    exact example exceed excellent excite excuse execute exist expand expect expensive explain explode explore express
-    extend extra extreme fact fail fair familiar famous far fast fault favorite fear feed feel fight figure fill final
-    find fine finish firm first fit fix flat flee flow fly focus fold follow force foreign forever forget forgive form
-    forward found free freeze frequent fresh friend full fun funny furthermore gain gather general generate gentle get
-    give glad go goal gone good grab grant grateful grave great greet group grow guess guide guy half halt handle hang
-    happen happy hard harm hate have hear heavy help hide high hit hold hope horrible hot hour huge hungry hurry hurt idea
-    identify ignore ill imagine immediate impact important impossible impress improve include incorrect increase indicate
-    individual infer inform information inner insert inside insist inspect instead instruction intend interest introduce
-    investigate invite involve irritate issue item job join joke judge jump junior keen keep kick kill kind knock know
-    lack land large last late later latest laugh lay lazy lead leap learn leave leftover lend length lie lift light likely
-    limit link list listen little live load local lock lonely long look loose lose lost lot loud love lovely low lower
-    machine mad main mainly make manage manner manually many mark marry massive match matter mature maximum maybe mean
-    meaning meanwhile measure meet mention mere mess method middle mind minimum minute miss mistake mix modern modify
-    moment month moreover morning mostly move multiple mysterious name narrow nasty natural near neat necessary need
-    negative nervous new next nice night nobody none normal normally note nothing notice now nowhere number obey object
-    obtain obvious occasion occur odd offer often okay old older oldest oldish open opposite order ordinary organize
-    originally otherwise outside overcome overflow overview owe own pack page pain part partial participate particular
-    pass past pause pay people percent perfect perform perhaps permanent permit persist person pick piece place plain plan
-    play pleasant please plenty point polite poor popular positive possess possible pour power precise prefer prepare
-    present pretend pretty prevent previous print prior probable probably problem procedure proceed process produce
-    progress promise promote proof proper properly propose protect proud prove provide pull punish purchase pure purpose
-    pursue push put quarter question quick quickly quiet quit quite raise randomly rapid rare rate reach reaction read
-    ready real realize rear reason reasonable recall receive recent recognize recommend recover reduce refer refuse regard
-    regular reject relate relax release relevant reliable rely remain remember remind remove repair repeat replace reply
-    report represent request require rescue resist resolve resort respond rest restrict result retain retire retry return
-    reuse reveal reverse revert review reward rid ride right rise role roll room rough round rude ruin rule run rush sad
-    safe satisfy save say scare scatter seat section secure see seek seem seen seldom select send senior sense sentence
-    separate serious set settle shake shape share sharp shift shine shock shoot short shout show shrink shut sick
-    side sign silent silly similar simple single sit situation size skip sleep slide slight slip slow slowly small smart
-    smell smile smooth soft solve somebody somehow someone someplace something sometimes somewhat somewhere soon sooner
-    sorry sort sound spare speak special specific speed spell spend spill spin split spoil spot spread stable stand stare
-    start state status stay steady steal steep step stick still stir stop store straight strange stretch strict strike
-    strong struggle stuff stupid succeed success sudden suffer suggest suit summarize summary super supply support suppose
-    sure surprise surround survive suspect swap swear sweep swim swing switch tackle take talk tall teach tear tell tempt
-    tend term terrible test text thank thick thin thing think threaten throw tie tight time tiny tire tired today together
-    told tool top topic total touch tough toward trace trade transfer transform translate trap travel treat trick trip
-    trouble troubleshoot true trust truth try turn twice twist type typical ugly unable understand unexpected unhappy unit
-    unknown unlikely unusual update upset urgent use used useful usual utter vague valid value vanish various vast view
-    visible visit voice wait wake walk want warm warn wash waste watch way weak weaken wear week weekend weigh welcome
-    whole wide wild willing win wipe wise wish witness wonder word work worry worse worst worth wrap write wrong year yell
-    yesterday yet yield young""".split()
+_WEAK_WORDS = """able about accept access achieve acknowledge act action actual add address adjust admit advise affect afraid
+    afternoon afterwards agree aim allow alone already always angry annoy answer anybody anymore anyone
+    anything anyway anywhere apart apologize appear apply approach appropriate area arise around arrange
+    arrive article ashamed ask aspect assign assume attempt attend available avoid aware away awful back bad
+    base basic beat beautiful become beforehand begin behave behind believe belong bend besides best better
+    big bit blow bored borrow bother brief bright bring broad broken build burn burst busy call calm cancel
+    capable care careful carefully carry case catch cause cease certain chance change chase cheap check choose
+    circumstance clean clear clever climb close clue cold collapse collect combine come comfortable commit
+    common compare complain complete complex compose concentrate concern confirm confuse consider constant
+    contain continue convince cool cope copy correct count couple course cover crazy create criticize cross
+    cry curious current cut daily damage danger dare day dead deal decide deep deeply default define
+    definition delay delete deliver demand deny depart depend describe deserve desire destroy detail determine
+    develop differ different difficult dig direct dirty disagree disappear discover discuss dislike divide
+    document doubt draft drag drift drive drop dry due dull eager earlier early earn ease easy eat effect
+    effort eliminate embarrass emerge empty enable encourage end enjoy enormous enough ensure enter entire
+    equal escape especially essential establish evening eventual everybody everyone everything everywhere
+    exact example exceed excellent excite excuse execute exist expand expect expensive explain explode explore
+    express extend extra extreme fact fail fair familiar famous far fast fault favorite fear feed feel fight
+    figure fill final find fine finish firm first fit fix flat flee flow fly focus fold follow force foreign
+    forever forget forgive form forward found free freeze frequent fresh friend full fun funny furthermore
+    gain gather general generate gentle get give glad go goal gone good grab grant grateful grave great greet
+    group grow guess guide guy half halt handle hang happen happy hard harm hate have hear heavy help hide
+    high hit hold hope horrible hot hour huge hungry hurry hurt idea identify ignore ill imagine immediate
+    impact important impossible impress improve include incorrect increase indicate individual infer inform
+    information inner insert inside insist inspect instead instruction intend interest introduce investigate
+    invite involve irritate issue item job join joke judge jump junior keen keep kick kill kind knock know
+    lack land large last late later latest laugh lay lazy lead leap learn leave leftover lend length lie lift
+    light likely limit link list listen little live load local lock lonely long look loose lose lost lot loud
+    love lovely low lower machine mad main mainly make manage manner manually many mark marry massive match
+    matter mature maximum maybe mean meaning meanwhile measure meet mention mere mess method middle mind
+    minimum minute miss mistake mix modern modify moment month moreover morning mostly move multiple
+    mysterious name narrow nasty natural near neat necessary need negative nervous new next nice night nobody
+    none normal normally note nothing notice now nowhere number obey object obtain obvious occasion occur odd
+    offer often okay old older oldest oldish open opposite order ordinary organize originally otherwise
+    outside overcome overflow overview owe own pack page pain part partial participate particular pass past
+    pause pay people percent perfect perform perhaps permanent permit persist person pick piece place plain
+    plan play pleasant please plenty point polite poor popular positive possess possible pour power precise
+    prefer prepare present pretend pretty prevent previous print prior probable probably problem procedure
+    proceed process produce progress promise promote proof proper properly propose protect proud prove provide
+    pull punish purchase pure purpose pursue push put quarter question quick quickly quiet quit quite raise
+    randomly rapid rare rate reach reaction read ready real realize rear reason reasonable recall receive
+    recent recognize recommend recover reduce refer refuse regard regular reject relate relax release relevant
+    reliable rely remain remember remind remove repair repeat replace reply report represent request require
+    rescue resist resolve resort respond rest restrict result retain retire retry return reuse reveal reverse
+    revert review reward rid ride right rise role roll room rough round rude ruin rule run rush sad safe
+    satisfy save say scare scatter seat section secure see seek seem seen seldom select send senior sense
+    sentence separate serious set settle shake shape share sharp shift shine shock shoot short shout show
+    shrink shut sick side sign silent silly similar simple single sit situation size skip sleep slide slight
+    slip slow slowly small smart smell smile smooth soft solve somebody somehow someone someplace something
+    sometimes somewhat somewhere soon sooner sorry sort sound spare speak special specific speed spell spend
+    spill spin split spoil spot spread stable stand stare start state status stay steady steal steep step
+    stick still stir stop store straight strange stretch strict strike strong struggle stuff stupid succeed
+    success sudden suffer suggest suit summarize summary super supply support suppose sure surprise surround
+    survive suspect swap swear sweep swim swing switch tackle take talk tall teach tear tell tempt tend term
+    terrible test text thank thick thin thing think threaten throw tie tight time tiny tire tired today
+    together told tool top topic total touch tough toward trace trade transfer transform translate trap travel
+    treat trick trip trouble troubleshoot true trust truth try turn twice twist type typical ugly unable
+    understand unexpected unhappy unit unknown unlikely unusual update upset urgent use used useful usual
+    utter vague valid value vanish various vast view visible visit voice wait wake walk want warm warn wash
+    waste watch way weak weaken wear week weekend weigh welcome whole wide wild willing win wipe wise wish
+    witness wonder word work worry worse worst worth wrap write wrong year yell yesterday yet yield young""".split()
 
 _IRREGULAR = dict(
     pair.split("/")
@@ -99,7 +106,9 @@ _APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"
 def stem(word: str) -> str:
     """What the inflections of an English word share: Porter2 (snowballstem.org), with -y/-i and -ure/-ur endings let go."""
     word = word.lower()
-    found: str = EnglishStemmer().stemWord(_IRREGULAR.get(word, word))  # a stemmer holds its word: one per call, so that threads can call
+    found: str = EnglishStemmer().stemWord(
+        _IRREGULAR.get(word, word)
+    )  # a stemmer holds its word: one per call, so that threads can call
     if len(found) >= 8 and found.endswith("less"):
         return stem(found[:-4])
     if len(found) >= 5 and found.endswith("i"):
