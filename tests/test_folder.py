@@ -68,6 +68,16 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert folder.skipped == {"link": 5}
 
 
+def test_a_file_that_became_a_link_meanwhile_is_not_followed(tmp_path: Path) -> None:
+    put(tmp_path, {"outside/secret.md": "secret", "docs/a.md": "a", "docs/b.md": "b"})
+    folder = Folder(tmp_path / "docs", {})
+    (tmp_path / "docs" / "a.md").unlink()
+    (tmp_path / "docs" / "a.md").symlink_to(tmp_path / "outside" / "secret.md")
+
+    assert [document.text for chunk in folder.chunks() for document in chunk.changed] == ["b"]
+    assert folder.skipped == {"unreadable": 1}
+
+
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.md")
     put(tmp_path, {"a.md": "a"})
@@ -131,9 +141,13 @@ def test_an_access_file_that_cannot_be_read_does_not_mean_open(tmp_path: Path) -
         rules(tmp_path)
     (tmp_path / "access.rel").unlink()
     (tmp_path / "access.rel").mkdir()
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="is no file"):
         rules(tmp_path)
     (tmp_path / "access.rel").rmdir()
+    os.mkfifo(tmp_path / "access.rel")
+    with pytest.raises(UsageError, match="is no file"):
+        rules(tmp_path)
+    (tmp_path / "access.rel").unlink()
     assert rules(tmp_path) is None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,8 @@ from standpipe.drivers.search.memory import MemorySearch
 from standpipe.drivers.search.sqlite import SqliteSearch
 from standpipe.drivers.search.sync import sync
 from standpipe.drivers.sqlite import Store
-from standpipe.errors import UsageError
-from standpipe.ports import AccessStore, Append, Appended, Log, Search, Synced
+from standpipe.errors import StoreError, UsageError
+from standpipe.ports import AccessStore, Append, Appended, Document, Log, Search, Synced
 
 HR = "document:hr/*#reader@group:hr#member"
 ANA = "group:hr#member@user:ana"
@@ -123,7 +123,7 @@ def test_a_missing_empty_or_useless_folder_is_told_in_one_sentence(house: House)
             "line 3: found 'group:hr member user:ana'; expected TYPE:ID#RELATION@SUBJECT",
         ),
         (f"{ANA}\n".encode() + b"\xff\n", "line 2: found bytes that are not UTF-8"),
-        (b"x" * (FILE_BYTES_MAX + 1), "is larger than 5 MB"),
+        (b"x" * (FILE_BYTES_MAX + 1), "is no file of at most 5 MB"),
     ],
 )
 def test_a_malformed_access_file_changes_nothing(house: House, content: bytes, sentence: str) -> None:
@@ -260,6 +260,24 @@ def test_a_second_sync_repairs_what_a_crash_left(house: House) -> None:
         await house.sync()
         assert await house.readable("user:ana") == ["a.md"]
         assert len(await house.facts()) == 2
+
+    asyncio.run(run())
+
+
+def test_the_index_never_knows_more_than_the_house_log(house: House) -> None:
+    class Failing(MemorySearch):
+        """An index whose disk is full."""
+
+        async def write(self, tenant: str, folder: str, changed: Sequence[Document], removed: Sequence[str]) -> None:
+            raise StoreError("full")
+
+    async def run() -> None:
+        put(house.root, {"hr/a.md": "A secret.\n", "access.rel": f"{HR}\n{ANA}\n"})
+        with pytest.raises(StoreError):
+            await House(house.root, house.log, Failing(), house.access).sync()
+
+        assert [type(fact) for fact in await house.facts()] == [RelationsChanged, FolderSynced, FolderSynced]
+        assert not (await house.access.rights("acme", house.folder, "user:bob")).allows("document:hr/a.md")
 
     asyncio.run(run())
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -296,3 +297,22 @@ def test_another_process_finds_what_this_one_wrote(tmp_path: Path) -> None:
 
     with sqlite(tmp_path) as here, sqlite(tmp_path) as there:
         asyncio.run(run(here, there))
+
+
+def test_versions_that_are_not_current_leave_no_postings() -> None:
+    def count(con: apsw.Connection) -> object:
+        return con.execute("SELECT count(*) FROM postings").fetchone()
+
+    async def run(store: Store) -> None:
+        search = SqliteSearch(store)
+        await search.write("acme", "f", [ETCD], [])
+        before = store.read(count)
+        for number in range(9):
+            await search.write("acme", "f", [page(ETCD.path, f"Words of version {number}.\n", f"v{number + 2}")], [])
+        await search.write("acme", "f", [ETCD], [])
+        assert store.read(count) == before
+        await search.write("acme", "f", [], [ETCD.path])
+        assert store.read(count) == (0,)
+
+    with contextlib.closing(Store.open(MEMORY, SqliteSearch.SCHEMA)) as store:
+        asyncio.run(run(store))

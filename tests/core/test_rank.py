@@ -74,6 +74,7 @@ def test_a_question_without_meaning_finds_nothing() -> None:
     assert Library(PAGES).find("") == []
     assert Library({}).find("leader") == []
     assert Library({"empty.md": "# \n"}).find("leader") == []
+    assert Library(PAGES).find("leader", limit=0) == []
 
 
 def test_a_long_question_costs_no_more_than_a_short_one() -> None:

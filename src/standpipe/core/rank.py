@@ -119,7 +119,7 @@ def rank(asked: Sequence[Concept], documents: Mapping[int, Visible], postings: P
     """
     sizes = {number: sum(document.lengths) for number, document in documents.items()}
     count = sum(len(document.lengths) for document in documents.values())
-    if not sum(sizes.values()):
+    if limit < 1 or not sum(sizes.values()):
         return []
     collection = _Collection(documents, sizes, count, sum(sizes.values()) / count, sum(sizes.values()) / len(documents))
     passage_scores: dict[tuple[int, int], float] = {}

@@ -180,12 +180,11 @@ def explain(relations: Graph, principal: str, object: str, relation: str = "read
 def _reached(relations: Graph, principal: str) -> Iterator[tuple[Relation, Relation | None]]:
     """Every relation that grants the principal something, nearest first, and the one that led to it."""
     seen: set[tuple[str, str]] = set()
-    # A principal is a plain thing: `group:hr#member` names a set of principals and is nobody.
+    # A principal is a plain thing: no relation has `group:hr#member`, a set of principals, as a subject of that name.
     waiting: deque[tuple[tuple[str, str], Relation | None]] = deque()
-    for subject in (principal, f"{type_of(principal)}:*"):
-        if "#" not in subject and (subject, "") not in seen:
-            seen.add((subject, ""))
-            waiting.append(((subject, ""), None))
+    for subject in dict.fromkeys((principal, f"{type_of(principal)}:*")):
+        seen.add((subject, ""))
+        waiting.append(((subject, ""), None))
     while waiting:
         subject_key, before = waiting.popleft()
         for step in relations.by_subject.get(subject_key, ()):

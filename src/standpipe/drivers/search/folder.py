@@ -110,11 +110,12 @@ def rules(root: Path) -> tuple[str, ...] | None:
     if not os.path.lexists(file):
         return None
     try:
-        data = file.read_bytes() if file.stat().st_size <= FILE_BYTES_MAX else None
+        status = file.stat()
+        data = file.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size <= FILE_BYTES_MAX else None
     except OSError as error:
         raise UsageError(f"{file} cannot be read ({error.strerror}): make it readable, or remove it.") from error
     if data is None:
-        raise UsageError(f"{file} is larger than {FILE_BYTES_MAX // 1_000_000} MB: name groups instead of people.")
+        raise UsageError(f"{file} is no file of at most {FILE_BYTES_MAX // 1_000_000} MB: make it one, or remove it.")
     try:
         found = parse_access_file(data.decode())
     except UnicodeDecodeError as error:
