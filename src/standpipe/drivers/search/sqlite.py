@@ -21,8 +21,8 @@ from standpipe.drivers.search.finding import LIMIT_MAX, Remembered, Stored, hit,
 from standpipe.drivers.sqlite import Store
 from standpipe.ports import Document, Hit, Memory
 
-CHUNK_CHARS = 200_000
-"""Text that is indexed and written at one go: some 30 ms of the writer thread, so that nobody's append waits long."""
+CHUNK_CHARS = 128_000
+"""Text that is indexed and written at one go: some 15 ms of the writer thread, so that nobody's append waits long."""
 CHUNK_DOCUMENTS = 200
 ROWS_MAX = 500
 """Postings of one INSERT: around each statement the interpreter's lock changes hands, which costs more than a row."""
@@ -186,12 +186,11 @@ def _prepared(con: apsw.Connection, place: _Place, part: _Part) -> _Chunk:
 
 def _chunk(changed: list[Document], removed: Sequence[str], terms: dict[int, list[str]]) -> _Chunk:
     indexed = [(document, index(document.text, document.path)) for document in changed]
-    postings = [
-        (term, number, array("H", pairs).tobytes())
-        for number, (_, made) in enumerate(indexed)
-        for term, pairs in made.postings.items()
-    ]
-    postings.sort()
+    by_term: dict[str, list[tuple[int, bytes]]] = {}
+    for number, (_, made) in enumerate(indexed):
+        for term, pairs in made.postings.items():
+            by_term.setdefault(term, []).append((number, array("H", pairs).tobytes()))
+    postings = [(term, number, pairs) for term in sorted(by_term) for number, pairs in by_term[term]]
     return _Chunk(indexed, postings, removed, terms)
 
 
