@@ -1,4 +1,4 @@
-"""What every driver of tools promises: one attempt, an answer that can be stored, and never an exception for what a tool does."""
+"""What every driver of tools promises: one attempt, an answer that can be stored, no exception for what a tool does."""
 
 from __future__ import annotations
 
@@ -64,7 +64,10 @@ async def documents() -> DocumentTools:
     """Documents that everybody may read but for `hr/*`, which only ana may."""
     access, search = MemoryAccess(), MemorySearch()
     says = ("document:hr/*#reader@user:ana", "document:ops/*#reader@user:ana", "document:ops/*#reader@user:bob")
-    facts: tuple[HouseFact, ...] = (RelationsChanged("acme", "f", "file", says, applied=says), FolderSynced("acme", "f", "/docs", governed=True))
+    facts: tuple[HouseFact, ...] = (
+        RelationsChanged("acme", "f", "file", says, applied=says),
+        FolderSynced("acme", "f", "/docs", governed=True),
+    )
     log = MemoryLog([access.project])
     events = tuple(Event(n, "test", (), fact) for n, fact in enumerate(facts, 1))
     assert isinstance(await log.append(Append(HOUSE, "acme", 1, "test", "", 0, events)), Appended)
@@ -172,11 +175,12 @@ def test_any_value_becomes_one_that_can_be_stored(value: Any, stored: Any) -> No
     assert body == Data(stored) and decode_body(encode_body(body)) == body
 
 
+words = st.text(st.characters(codec="utf-8"), max_size=6)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8"), max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=4), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats() | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 @given(json_values)

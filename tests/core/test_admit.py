@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from tests.core.desk import NOW, Desk, call_of
 
 from standpipe.core.admit import QUESTION_BYTES_MAX, WAITING_MAX, Ask, Cancel, Refusal, Reply, Wish, admit
 from standpipe.core.amounts import Amounts
@@ -11,7 +12,6 @@ from standpipe.core.events import Answered, Asked, CancelRequested, Event, Sessi
 from standpipe.core.items import Label, Text
 from standpipe.core.state import State
 from standpipe.core.world import Access, Policy, World
-from tests.core.desk import NOW, Desk, call_of
 
 WORLD = World(Policy(), {}, Access(0, 0))
 ASK = Ask("r1", "s", "acme", "user:ana", "coordinator", "Why?", ("f",), Amounts(microusd=5), 700)
@@ -20,6 +20,13 @@ ASK = Ask("r1", "s", "acme", "user:ana", "coordinator", "Why?", ("f",), Amounts(
 def facts(events: list[Event] | Refusal) -> list[object]:
     assert isinstance(events, list)
     return [event.fact for event in events]
+
+
+def only(events: list[Event] | Refusal) -> Event:
+    """The one event that a wish became."""
+    assert isinstance(events, list)
+    (event,) = events
+    return event
 
 
 def code(events: list[Event] | Refusal) -> str:
@@ -53,11 +60,11 @@ def test_a_first_message_opens_the_session_and_asks_for_a_turn() -> None:
 def test_a_later_message_asks_for_the_next_turn_and_keeps_the_folders() -> None:
     desk = Desk().ask(folders=("f",))
     wish = msgspec.structs.replace(ASK, request="r9", folders=("g", "f"))
-    (event,) = desk.admit(wish) or []
-    assert isinstance(event, Event) and isinstance(event.fact, TurnRequested)
+    event = only(desk.admit(wish))
+    assert isinstance(event.fact, TurnRequested)
     assert (event.fact.turn, event.fact.folders, event.causes) == ("t2", ("g", "f"), ())
-    (event,) = asked(desk) or []
-    assert isinstance(event, Event) and isinstance(event.fact, TurnRequested)
+    event = only(asked(desk))
+    assert isinstance(event.fact, TurnRequested)
     assert (event.fact.turn, event.fact.folders) == ("t3", ("g", "f"))
 
 
@@ -120,8 +127,8 @@ def asking() -> Desk:
 
 def test_a_message_answers_the_open_question() -> None:
     desk = asking()
-    (event,) = asked(desk, "The first.") or []
-    assert isinstance(event, Event) and isinstance(event.fact, Answered)
+    event = only(asked(desk, "The first."))
+    assert isinstance(event.fact, Answered)
     (put,) = desk.facts(Asked)
     (item,) = event.fact.items
     step = desk.turn.steps[put.step]
@@ -170,8 +177,7 @@ def answer(desk: Desk, **changes: str) -> Wish:
 def test_an_approval_is_answered_with_yes_or_no(allow: bool) -> None:
     desk = approving()
     (put,) = desk.facts(Asked)
-    (event,) = desk.admit(Reply("y1", "acme", "user:ana", put.ask, allow)) or []
-    assert isinstance(event, Event)
+    event = only(desk.admit(Reply("y1", "acme", "user:ana", put.ask, allow)))
     assert event.fact == Answered(put.ask, "y1", allow)
     assert (event.by, event.causes) == ("user:ana", (desk.turn.asks[put.ask].asked,))
 
@@ -201,8 +207,7 @@ CANCEL = Cancel("c1", "acme", "user:ana", "t1", "user")
 
 def test_a_running_turn_is_cancelled() -> None:
     desk = Desk().ask()
-    (event,) = desk.admit(CANCEL) or []
-    assert isinstance(event, Event)
+    event = only(desk.admit(CANCEL))
     assert event.fact == CancelRequested("t1", "c1", "user")
     assert (event.by, event.causes) == ("user:ana", (desk.turn.started,))
     desk.run()

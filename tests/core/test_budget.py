@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.desk import AGENT, PRICED, bare_turn, policy
 
 from standpipe.core import budget
 from standpipe.core.amounts import NOTHING, Amounts, Balance, Limits, Move
@@ -16,7 +17,6 @@ from standpipe.core.state import Call, State
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import EXTRACTIVE, ModelSpec, Policy
 from standpipe.drivers.tools.python import plain_schema
-from tests.core.desk import AGENT, PRICED, bare_turn, policy
 
 NAMES = ("microusd", "tokens", "model_calls", "tool_calls", "steps")
 counts = st.integers(0, 10**7)
@@ -129,12 +129,8 @@ def test_prompt_agent_and_output_fit_into_the_window(model: ModelSpec, question:
 
 
 words = st.text(max_size=20)
-tools = st.builds(
-    ToolSpec,
-    st.from_regex(r"[a-z]{1,8}", fullmatch=True),
-    words,
-    st.dictionaries(words, st.recursive(words | st.booleans() | st.none() | st.integers(), lambda inner: st.lists(inner, max_size=3)), max_size=4),
-)  # fmt: skip
+values = st.recursive(words | st.booleans() | st.none() | st.integers(), lambda inner: st.lists(inner, max_size=3))
+tools = st.builds(ToolSpec, st.from_regex(r"[a-z]{1,8}", fullmatch=True), words, st.dictionaries(words, values, max_size=4))
 
 
 @given(words, st.lists(tools, max_size=4), st.none() | st.dictionaries(words, words, max_size=3))
@@ -148,7 +144,7 @@ def test_what_an_agent_adds_to_a_prompt_is_not_underestimated(
 
 def test_the_overhead_of_a_call_holds_the_control_tools() -> None:
     shown = [{"name": n, "description": k.__doc__, "parameters": plain_schema(k)} for n, k in CONTROL.items()]
-    assert budget.CALL_OVERHEAD_BYTES >= len(msgspec.json.encode(shown)) + 512
+    assert len(msgspec.json.encode(shown)) + 512 <= budget.CALL_OVERHEAD_BYTES
 
 
 # --- limits ------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.core.desk import an_item
 
 from standpipe.core import check
 from standpipe.core.check import Evidence, Weighed, compose, judge_answer, schema_problem
@@ -23,7 +24,6 @@ from standpipe.core.items import (
     Answer,
     Checked,
     Citation,
-    Conflict,
     ConflictValue,
     Data,
     Draft,
@@ -33,7 +33,6 @@ from standpipe.core.items import (
     Source,
     Text,
 )
-from tests.core.desk import an_item
 
 PAGE = "# Limits\n\nThe limit is 1000 requests per *minute*.\nIt was raised in\n  version 1.5 of `gateway_core`.\n"
 OTHER = "The timeout is 30 s. Every client retries twice.\n"
@@ -48,7 +47,7 @@ def said(text: str, *quotes: tuple[str, str], part: int = 0) -> AnswerSentence:
 
 def judged(sentence: AnswerSentence, *, must_cite: bool = True) -> tuple[str, str, tuple[Citation, ...]]:
     """Status and code of the verdict on one sentence, and the citations it vouches for."""
-    (verdict,), checked = judge_answer(AnswerArguments((sentence,)), EVIDENCE, None, must_cite=must_cite)
+    (_, verdict), checked = judge_answer(AnswerArguments((sentence,)), EVIDENCE, None, must_cite=must_cite)
     assert (verdict.check, verdict.subject) == ("citation", "s0")
     return verdict.status, verdict.code, checked.citations[0]
 
@@ -150,7 +149,7 @@ def test_the_least_coverage_is_enough() -> None:
     ten = "alpha bravo charlie delta echoes foxtrot golfer hotel india juliet"
     evidence = {"d": [Evidence(SOURCE, "alpha bravo charlie. alpha bravo.")]}
     for quote, status in (("alpha bravo charlie.", "pass"), ("alpha bravo.", "fail")):
-        (verdict,), _ = judge_answer(AnswerArguments((said(ten, ("d", quote)),)), evidence, None, must_cite=True)
+        (_, verdict), _ = judge_answer(AnswerArguments((said(ten, ("d", quote)),)), evidence, None, must_cite=True)
         assert verdict.status == status
 
 
@@ -218,7 +217,7 @@ def test_a_quote_of_other_letters_is_never_found(quote: str) -> None:
 def conflict(*sides: tuple[str, str, str]) -> tuple[str, str, tuple[ConflictValue, ...]]:
     """Status and code of the verdict on one conflict, and the values it vouches for."""
     asked = AnswerConflict("the limit", tuple(AnswerConflictValue(v, source, quote) for v, source, quote in sides))
-    (verdict,), checked = judge_answer(AnswerArguments(conflicts=(asked,)), EVIDENCE, None, must_cite=True)
+    (_, verdict), checked = judge_answer(AnswerArguments(conflicts=(asked,)), EVIDENCE, None, must_cite=True)
     assert (verdict.check, verdict.subject) == ("conflict", "c0")
     return verdict.status, verdict.code, checked.conflicts[0]
 
@@ -296,9 +295,10 @@ def test_no_value_breaks_the_check(value: object) -> None:
 
 def test_the_typed_value_is_judged_where_there_is_a_schema() -> None:
     for value, status, code, problem in (({"a": "x"}, "pass", "", ""), ({"a": 1}, "fail", "schema", "a: type")):
-        (verdict,), checked = judge_answer(AnswerArguments(value=value), {}, OBJECT, must_cite=True)
+        (_, verdict), checked = judge_answer(AnswerArguments(value=value), {}, OBJECT, must_cite=True)
         assert verdict == Verdict("schema", "value", status, code) and checked.problem == problem
-    assert judge_answer(AnswerArguments(value=5), {}, None, must_cite=True) == ((), Checked())
+    shape = Verdict("shape", "answer", "pass", seen="0 sentences, 0 conflicts, 0 gaps")
+    assert judge_answer(AnswerArguments(value=5), {}, None, must_cite=True) == ((shape,), Checked())
 
 
 def test_no_verdict_holds_content() -> None:
@@ -309,7 +309,7 @@ def test_no_verdict_holds_content() -> None:
     )
     schema = {"additionalProperties": {"type": "string"}}
     verdicts, _ = judge_answer(answer, EVIDENCE, schema, must_cite=True)
-    assert len(verdicts) == 4 and "SECRET" not in repr(verdicts)
+    assert len(verdicts) == 5 and "SECRET" not in repr(verdicts)
 
 
 @pytest.mark.parametrize(("size", "status", "code"), [(1_000_000, "pass", ""), (1_000_001, "fail", "too large")])

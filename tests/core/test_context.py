@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.desk import AGENT, an_item, bare_turn, call_of, question_item, source, with_items
 
 from standpipe.core import context
 from standpipe.core.details import Chosen, Manifest
@@ -26,7 +27,6 @@ from standpipe.core.items import (
 )
 from standpipe.core.state import Closed, Turn
 from standpipe.core.world import Access
-from tests.core.desk import AGENT, an_item, bare_turn, call_of, question_item, source, with_items
 
 OPEN = Access(1, 0)
 QUESTION = question_item()

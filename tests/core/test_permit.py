@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from tests.core.desk import AGENT, READ, SEARCH
 
 from standpipe.core import permit
 from standpipe.core.details import Permit
 from standpipe.core.ids import digest
 from standpipe.core.tools import ToolSpec
 from standpipe.core.world import Access, CallQuestion
-from tests.core.desk import AGENT, READ, SEARCH
 
 INCIDENT = ToolSpec("incident", "An incident.", {}, resource="incident:{id}")
 ASKED = CallQuestion("user:ana", "coordinator", "incident", ("incident:7",), digest({"id": "7"}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.desk import an_item, bare_step, bare_turn, call_of, with_items, with_steps
 
 from standpipe.core import plan
 from standpipe.core.amounts import Amounts, Limits
@@ -12,7 +13,6 @@ from standpipe.core.control import PlannedStep
 from standpipe.core.details import Step
 from standpipe.core.items import Text, ToolCall
 from standpipe.core.state import Turn
-from tests.core.desk import an_item, bare_step, bare_turn, call_of, with_items, with_steps
 
 names = st.sampled_from("abcdefgh")
 planned_lists = st.lists(

@@ -1,0 +1,396 @@
+"""What a model's moves become: patches, judged answers, questions, or a failure that says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.desk import NOW, Desk, an_item, bare_turn, call_of, passage, policy, question_item, source, with_items
+
+from standpipe.core import plan, reply
+from standpipe.core.control import CONTROL
+from standpipe.core.details import Step, Verdict, Why
+from standpipe.core.events import (
+    AnswerJudged,
+    Asked,
+    CallGranted,
+    CallRefused,
+    PlanPatched,
+    StepEnded,
+    TurnEnded,
+)
+from standpipe.core.items import (
+    Answer,
+    Checked,
+    Citation,
+    Draft,
+    Failure,
+    Gap,
+    Item,
+    Label,
+    Passage,
+    Sentence,
+    Text,
+    ToolCall,
+)
+from standpipe.core.world import Policy
+
+OK = Verdict("citation", "s0", "pass")
+BAD = Verdict("citation", "s0", "fail", "quote not found")
+CITED = Citation("a.md", "v1", "five", "f")
+
+
+def an_answer(*texts: str, **more: Any) -> ToolCall:
+    """An answer call of these sentences."""
+    return call_of("answer", sentences=[{"text": text} for text in texts], **more)
+
+
+def a_plan(*steps: dict[str, Any], **more: Any) -> ToolCall:
+    return call_of(
+        "plan", steps=[{"id": f"p{n}", "tool": "search", "arguments": {"query": "x"}, **s} for n, s in enumerate(steps)], **more
+    )
+
+
+def refusals(desk: Desk) -> list[tuple[str, str]]:
+    """Code and words of every refused move, in order."""
+    told = []
+    for refused in desk.facts(CallRefused):
+        (item,) = refused.items
+        assert isinstance(item.body, Failure) and item.body.code == refused.code
+        told.append((refused.code, item.body.text))
+    return told
+
+
+def patches(desk: Desk) -> list[tuple[str, list[str]]]:
+    """Why each patch was made and which steps it added."""
+    return [(p.why.code, [f"{s.id} {s.does}" for s in p.add]) for p in desk.facts(PlanPatched)]
+
+
+# --- plain text --------------------------------------------------------------------------------------------------------
+
+
+def test_plain_text_is_an_answer() -> None:
+    label = Label((source("a.md"),))
+    (draft,) = reply.as_moves((Draft(Text("It is 1.5 s. Wait!\nThen go on.  "), label),))
+    assert isinstance(draft.body, ToolCall) and draft.label == label
+    answer = reply.answer_of(draft.body)
+    assert answer is not None
+    assert [s.text for s in answer.sentences] == ["It is 1.5 s.", "Wait!", "Then go on."]
+
+
+def test_several_texts_are_one_answer() -> None:
+    (draft,) = reply.as_moves((Draft(Text("One.")), Draft(Text("Two."))))
+    assert isinstance(draft.body, ToolCall)
+    answer = reply.answer_of(draft.body)
+    assert answer is not None and [s.text for s in answer.sentences] == ["One.", "Two."]
+
+
+def test_text_beside_a_call_is_a_remark() -> None:
+    drafts = (Draft(Text("Let me look.")), Draft(call_of("search", query="x")))
+    assert reply.as_moves(drafts) == drafts
+
+
+@pytest.mark.parametrize("drafts", [(), (Draft(Text(" \n")),)])
+def test_silence_stays_silence(drafts: tuple[Draft, ...]) -> None:
+    assert reply.as_moves(drafts) == drafts
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=3))
+def test_plain_text_loses_no_word(texts: list[str]) -> None:
+    moves = reply.as_moves(tuple(Draft(Text(t)) for t in texts))
+    bodies = [m.body for m in moves]
+    if isinstance(bodies[0] if bodies else None, ToolCall):
+        answer = reply.answer_of(bodies[0])  # type: ignore[arg-type]
+        assert answer is not None
+        assert " ".join(s.text for s in answer.sentences).split() == " ".join(texts).split()
+
+
+# --- answers -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_passes_is_accepted_and_ends_the_turn() -> None:
+    checked = Checked(((CITED,),))
+    desk = Desk().ask().came(an_answer("Five."), checked, verdicts=(OK,))
+    (judged,) = desk.facts(AnswerJudged)
+    assert (judged.action, judged.kept, judged.repaired, judged.dropped) == ("accept", (0,), (), ())
+    (ended,) = desk.facts(TurnEnded)
+    assert ended.items[0].body == Answer((Sentence("Five.", (CITED,)),))
+    assert (ended.outcome, ended.reason) == ("completed", "answered")
+
+
+def test_an_answer_with_a_failing_sentence_is_given_back_once_with_the_finding() -> None:
+    desk = Desk().ask().came(an_answer("Five.", "Six."), verdicts=(OK, Verdict("citation", "s1", "fail", "uncited")))
+    (judged,) = desk.facts(AnswerJudged)
+    (told,) = judged.items
+    assert (judged.action, judged.dropped) == ("resample", (1,))
+    assert told.body == Failure("check", "The answer was not accepted. Repair or leave out: sentence 2: uncited")
+    assert told.answers == judged.call_item
+    desk.came(an_answer("Five.", "Six."), Checked(((CITED,), ())), verdicts=(OK, Verdict("citation", "s1", "fail", "uncited")))
+    again = desk.facts(AnswerJudged)[1]
+    assert (again.action, again.kept, again.dropped) == ("accept", (0,), (1,))
+    assert desk.facts(TurnEnded)[0].outcome == "completed"
+
+
+def test_an_answer_of_which_nothing_is_left_is_partial_and_says_so() -> None:
+    desk = Desk().ask("What is it?").came(an_answer("Five."), verdicts=(BAD,)).came(an_answer("Five."), verdicts=(BAD,))
+    (ended,) = desk.facts(TurnEnded)
+    assert (ended.outcome, ended.reason) == ("partial", "gaps")
+    assert ended.items[0].body == Answer(gaps=(Gap("No checked sentence answers: What is it?", 0),))
+
+
+def test_a_value_that_does_not_fit_is_given_back_with_what_is_wrong() -> None:
+    wrong = Verdict("schema", "value", "fail", "schema")
+    desk = Desk().ask().came(an_answer("Five."), Checked(((CITED,),), problem="steps: type"), verdicts=(OK, wrong))
+    (judged,) = desk.facts(AnswerJudged)
+    assert judged.action == "resample"
+    assert judged.items[0].body == Failure("check", "The answer was not accepted. Repair or leave out: value: steps: type")
+
+
+def test_a_conflict_that_fails_is_dropped_without_asking_again() -> None:
+    desk = Desk().ask().came(an_answer("Five."), verdicts=(OK, Verdict("conflict", "c0", "fail", "fewer")))
+    assert [j.action for j in desk.facts(AnswerJudged)] == ["accept"]
+
+
+def test_no_answer_is_given_back_when_time_or_room_is_up() -> None:
+    late = Desk().ask()
+    late.now = late.turn.soft_at
+    late.came(an_answer("Five."), verdicts=(BAD,))
+    assert [j.action for j in late.facts(AnswerJudged)] == ["accept"]
+    narrow = Desk(policy=policy(steps=2)).ask().came(an_answer("Five."), verdicts=(BAD,))
+    assert [j.action for j in narrow.facts(AnswerJudged)] == ["accept"]
+    roomy = Desk(policy=policy(steps=3)).ask().came(an_answer("Five."), verdicts=(BAD,))
+    assert [j.action for j in roomy.facts(AnswerJudged)] == ["resample"]
+
+
+def test_the_final_answer_is_taken_as_it_is() -> None:
+    desk = Desk(policy=policy(steps=1)).ask().came(an_answer("Five."), verdicts=(BAD,))
+    assert desk.facts(PlanPatched)[0].add[0].final
+    assert [j.action for j in desk.facts(AnswerJudged)] == ["accept"]
+
+
+def test_a_second_answer_in_one_reply_is_refused() -> None:
+    desk = Desk().ask().came(an_answer("Five."), an_answer("Six."), Checked(((CITED,),)), verdicts=(OK,))
+    assert refusals(desk) == [("second answer", "A reply may hold one answer.")]
+    body = desk.facts(TurnEnded)[0].items[0].body
+    assert isinstance(body, Answer) and body.text == "Five."
+
+
+def test_steps_that_an_answer_comes_with_are_dropped() -> None:
+    desk = Desk().ask().came(call_of("search", query="x"), an_answer("Five."), verdicts=(OK,))
+    assert len(desk.facts(CallGranted)) == 1
+    assert [(e.step, e.outcome, e.reason) for e in desk.facts(StepEnded)][-1] == ("st2", "dropped", "answered")
+
+
+# --- plans -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_becomes_a_patch_with_its_reason() -> None:
+    desk = Desk().ask().came(a_plan({}, {"after": ["p0"], "optional": True}, parts=["x", "y"]))
+    patch = desk.facts(PlanPatched)[1]
+    assert patch.epoch == 2 and patch.why == Why("plan", "6.0")
+    assert patch.add == (
+        Step("st2", "tool", "search", "6.0", "0"),
+        Step("st3", "tool", "search", "6.0", "1", ("st2",), optional=True),
+    )
+    assert [c.step for c in desk.open()] == ["st2"]
+    assert reply.parts_of(desk.turn) == ("x", "y")
+
+
+def test_a_revision_is_a_patch_that_keeps_the_parts() -> None:
+    desk = Desk().ask().came(a_plan({}, parts=["x", "y"])).came(passage("a.md", "five"))
+    desk.came(
+        call_of("revise", reason="five", add=[{"id": "r", "tool": "read", "arguments": {"source": "a.md"}, "after": ["p0"]}])
+    )
+    assert patches(desk)[-1] == ("revise", ["st4 read"])
+    assert reply.parts_of(desk.turn) == ("x", "y")
+    assert desk.turn.steps["st4"].spec.needs == ("st2",)
+
+
+def test_a_plan_has_as_many_steps_as_there_is_room_for_and_says_what_was_left_out() -> None:
+    desk = Desk(policy=policy(steps=4)).ask().came(a_plan({}, {"optional": True}, {}, {}))
+    assert patches(desk)[1] == ("plan", ["st2 search", "st3 search"])
+    assert [s.planned for s in desk.facts(PlanPatched)[1].add] == ["0", "2"]
+    assert refusals(desk) == [("contracted", "The plan had no room for the steps p1, p3; they were left out.")]
+
+
+def test_a_step_that_was_left_out_is_waited_for_by_nobody() -> None:
+    desk = Desk(policy=policy(steps=3)).ask().came(a_plan({"optional": True}, {"after": ["p0"]}))
+    assert desk.facts(PlanPatched)[1].add == (Step("st2", "tool", "search", "6.0", "1"),)
+    assert [c.step for c in desk.open()] == ["st2"]
+
+
+@pytest.mark.parametrize(
+    ("move", "words"),
+    [
+        (a_plan({"after": ["p1"]}, {"after": ["p0"]}), "in a circle"),
+        (a_plan({}, {"id": "p0"}), "an id of its own"),
+        (a_plan({"tool": "answer"}), "are no steps"),
+        (a_plan({"tool": "plan"}), "are no steps"),
+        (call_of("plan", steps="all"), "do not fit"),
+        (call_of("plan", steps=[], budget=5), "do not fit"),
+        (call_of("revise"), "do not fit"),
+        (call_of("answer", sentences=[{}]), "do not fit"),
+        (call_of("ask_user"), "do not fit"),
+    ],
+)
+def test_a_move_that_makes_no_sense_is_refused_whole(move: ToolCall, words: str) -> None:
+    desk = Desk().ask().came(move)
+    ((code, text),) = refusals(desk)
+    assert code == "arguments" and words in text
+    assert [p for p, _ in patches(desk)] == ["begin", "continue"]
+
+
+def test_a_tool_that_the_agent_does_not_have_is_not_found_and_its_name_stays_with_the_call() -> None:
+    desk = Desk().ask().came(a_plan({"tool": "secret-tool"}), call_of("other-tool"))
+    assert patches(desk)[1:3] == [("plan", ["st2 ?"]), ("called by the model", ["st3 ?"])]
+    assert [code for code, _ in refusals(desk)] == ["not_found", "not_found"]
+    assert "secret-tool" not in repr([e.fact for e in desk.events if not getattr(e.fact, "items", ())])
+
+
+def test_several_moves_of_one_reply_are_several_epochs_and_share_the_room() -> None:
+    desk = Desk(policy=policy(steps=5)).ask().came(a_plan({}, {}), call_of("search", query="y"), call_of("search", query="z"))
+    assert patches(desk)[1:] == [("plan", ["st2 search", "st3 search"]), ("called by the model", ["st4 search"])]
+    assert [p.epoch for p in desk.facts(PlanPatched)] == [1, 2, 3]
+    assert refusals(desk) == [("steps", "The plan has no room for another step.")]
+    assert desk.turn.spent.steps == 4
+
+
+def test_a_call_of_a_tool_becomes_a_step() -> None:
+    desk = Desk().ask().came(Text("Let me look."), call_of("search", query="x"))
+    assert patches(desk)[1] == ("called by the model", ["st2 search"])
+    (call,) = desk.open()
+    move = plan.move_of(desk.turn, desk.turn.steps[call.step].spec)
+    assert move == ToolCall("search", {"query": "x"})
+
+
+def test_only_an_answer_may_end_a_turn_that_ends() -> None:
+    desk = Desk(policy=policy(steps=1)).ask().came(call_of("search", query="x"), a_plan({}), call_of("ask_user", question="?"))
+    assert [code for code, _ in refusals(desk)] == ["not offered"] * 3
+    assert [p for p, _ in patches(desk)] == ["finish: budget"]
+    assert (desk.facts(TurnEnded)[0].outcome, desk.facts(TurnEnded)[0].reason) == ("failed", "no model could answer")
+
+
+# --- questions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_question_to_the_user_is_a_step_that_waits() -> None:
+    desk = Desk().ask().came(call_of("ask_user", question="Which?"))
+    assert patches(desk)[1] == ("asked by the model", ["st2 ask_user"])
+    (asked,) = desk.facts(Asked)
+    assert asked == Asked("t1.st2", "st2", "question", NOW + Policy().parked_ms)
+
+
+def test_one_question_at_a_time() -> None:
+    desk = Desk().ask().came(call_of("ask_user", question="Which?"), call_of("ask_user", question="When?"))
+    assert len(desk.facts(Asked)) == 1
+    assert [code for code, _ in refusals(desk)] == ["second question"]
+
+
+def test_a_question_needs_room_in_the_plan() -> None:
+    desk = Desk(policy=policy(steps=2)).ask().came(call_of("ask_user", question="Which?"))
+    assert [code for code, _ in refusals(desk)] == ["steps"]
+    assert desk.facts(Asked) == []
+    desk.came(an_answer("Five."), verdicts=(OK,))
+    assert desk.facts(TurnEnded)[0].outcome == "completed" and desk.facts(TurnEnded)[0].spent.steps == 2
+
+
+# --- what is composed --------------------------------------------------------------------------------------------------
+
+
+def test_the_label_of_an_answer_joins_those_of_all_its_words() -> None:
+    planned = Draft(a_plan({}, parts=["x", "y"]), Label((source("plan.md"),)))
+    answered = Draft(an_answer("Five."), Label((source("a.md"),)))
+    desk = Desk().ask().came(planned).came(passage("a.md", "five")).came(answered, Checked(((CITED,),)), verdicts=(OK,))
+    (ended,) = desk.facts(TurnEnded)
+    assert ended.items[0].label.sources == (source("a.md"), source("plan.md"))
+    body = ended.items[0].body
+    assert isinstance(body, Answer) and body.gaps == (Gap("No checked sentence answers: y", 1),)
+
+
+def test_parts_are_those_of_the_question_where_no_plan_names_any() -> None:
+    turn = with_items(bare_turn(), question_item("Why?"), an_item("4.0", call_of("plan", steps=[], parts=["a", "b"])))
+    assert reply.parts_of(turn) == ("Why?",)
+    turn.parts_item = "4.0"
+    assert reply.parts_of(turn) == ("a", "b")
+
+
+def test_parts_of_a_plan_that_was_withdrawn_are_gone() -> None:
+    desk = Desk().ask("Why?").came(Draft(a_plan({}, parts=["x", "y"]), Label((source("plan.md"),))))
+    desk.denied = {source("plan.md")}
+    desk.run()
+    assert reply.parts_of(desk.turn) == ("Why?",)
+
+
+def test_a_lost_step_is_named_in_the_answer_by_our_name_for_it() -> None:
+    turn = with_items(bare_turn(), question_item("Why?"))
+    items = [an_item("4.0", an_answer("Five."), step="st1"), an_item("4.1", Checked(((CITED,),)))]
+    desk = Desk().ask()
+    call = desk.open()[0]
+    call.items, call.verdicts = tuple(i.id for i in items), (OK,)
+    with_items(turn, *items)
+    turn.answer_call = "4.0"
+    steps = desk.turn.steps["st1"]
+    steps.outcome = "failed"
+    _, failed, _ = reply.composed(turn, call, [steps])
+    steps.outcome = "unknown"
+    _, unknown, _ = reply.composed(turn, call, [steps])
+    assert [g.text for g in (*failed.gaps, *unknown.gaps)] == [
+        "The step `plan` failed.",
+        "The step `plan` may or may not have taken effect.",
+    ]
+
+
+def test_what_a_move_is_told_carries_the_label_of_the_move() -> None:
+    secret = Label((source("a.md"),))
+    desk = Desk().ask().came(Draft(call_of("plan", steps="x"), secret), Draft(an_answer("Five."), secret), verdicts=(BAD,))
+    told: list[Item] = [i for f in desk.facts(CallRefused) for i in f.items] + [
+        i for f in desk.facts(AnswerJudged) for i in f.items
+    ]
+    assert len(told) == 2 and all(i.label == secret and i.origin == "runtime" for i in told)
+
+
+# --- whatever a model says ---------------------------------------------------------------------------------------------
+
+names = st.sampled_from(["id", "tool", "arguments", "text"])
+values = st.recursive(
+    st.none() | st.integers(-1, 3) | st.sampled_from(["p0", "p1", "search", "answer", "x"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=5,
+)
+moves = st.one_of(
+    st.builds(
+        ToolCall,
+        st.sampled_from([*CONTROL, "search", "read", "put", "send", "nothing"]),
+        st.dictionaries(
+            st.sampled_from(["steps", "add", "parts", "sentences", "gaps", "question", "query", "source", "reason"]),
+            values,
+            max_size=4,
+        ),
+    ),
+    st.builds(Text, st.sampled_from(["", "Hm."])),
+    st.just(a_plan({}, {"after": ["p0"]})),
+    st.just(call_of("ask_user", question="?")),
+    st.just(call_of("search", query="x")),
+    st.just(call_of("send")),
+)
+
+
+@given(st.lists(st.lists(moves, max_size=4), max_size=5), st.integers(1, 6))
+def test_whatever_a_model_says_the_rules_keep_their_limits_and_go_on(said: list[list[ToolCall | Text]], steps: int) -> None:
+    desk = Desk(policy=policy(steps=steps)).ask(folders=("f",))
+    for bodies in said:
+        if desk.state.turn is None or not desk.open():
+            break
+        if desk.open()[0].route is None:
+            desk.came(Passage("a.md", "v1", "five", folder="f", score=0.5))
+        else:
+            desk.came(*bodies)
+        turn = desk.state.turn
+        if turn is not None:
+            assert (turn.spent + turn.held).short(turn.limits.amounts) == ""
+            assert turn.open or turn.parked_at or any(not a.outcome for a in turn.asks.values())
+    placed = [(e.seq, item.id) for e in desk.events for item in getattr(e.fact, "items", ())]
+    assert len({id for _, id in placed}) == len(placed)
+    assert all(id.split(".")[0] == str(seq) for seq, id in placed)
