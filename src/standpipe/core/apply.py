@@ -35,7 +35,6 @@ from standpipe.core.events import (
     PlanPatched,
     RelationsChanged,
     SessionOpened,
-    SettingsSeen,
     StepEnded,
     TurnEnded,
     TurnParked,
@@ -343,5 +342,4 @@ _ROWS: dict[type, Callable[[State, Any, int], None]] = {
     MemoryKept: _memory_kept,
     RelationsChanged: _of_the_house,
     FolderSynced: _of_the_house,
-    SettingsSeen: _of_the_house,
 }

@@ -264,13 +264,6 @@ class FolderSynced(Fact, frozen=True):
     governed: bool = False
 
 
-class SettingsSeen(Fact, frozen=True):
-    """From here on sessions of this store are driven under this policy and these agents (digests)."""
-
-    policy: str
-    agents: str
-
-
 SessionFact = (
     SessionOpened
     | TurnRequested
@@ -296,7 +289,7 @@ SessionFact = (
     | TurnEnded
     | MemoryKept
 )
-HouseFact = RelationsChanged | FolderSynced | SettingsSeen
+HouseFact = RelationsChanged | FolderSynced
 AnyFact = SessionFact | HouseFact
 
 INPUTS: tuple[type[Fact], ...] = (
@@ -311,7 +304,6 @@ INPUTS: tuple[type[Fact], ...] = (
     MemoryKept,
     RelationsChanged,
     FolderSynced,
-    SettingsSeen,
 )
 """Facts that come from outside: outcomes and admitted wishes. Every other fact is a decision, and replay re-makes it."""
 
