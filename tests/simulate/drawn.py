@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+from tests.simulate.sessions import DOCUMENTS, POLICY, TOOLS, USER, Moves, Stage
 
 from standpipe.core.amounts import Amounts, Limits
 from standpipe.core.apply import fold
@@ -18,7 +19,6 @@ from standpipe.engine.house import House, Turn
 from standpipe.errors import NotFound, Refused
 from standpipe.ports import SessionRow
 from standpipe.testing.clock import run
-from tests.simulate.sessions import DOCUMENTS, POLICY, TOOLS, USER, Moves, Stage
 
 WHOLE_S = 100_000.0
 """A drawn session that is not over after so much virtual time never ends."""
@@ -41,7 +41,7 @@ class Babbler:
         if chance < 0.1:
             raise ValueError("a bug of the driver")
         if chance < 0.12:
-            return random.choice(("", "The pool allows 50 connections since the last change."))
+            return random.choice(("", "The pool allows 50 connections since June."))
         if len(tools) == 1:
             return [self._answer(items)]
         moves: list[ToolCall | Text] = [self._move(items) for _ in range(random.choice((1, 1, 1, 2, 3)))]

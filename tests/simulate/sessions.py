@@ -7,24 +7,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
-from standpipe.core.amounts import Amounts, Limits
 from standpipe.core.control import CONTROL
 from standpipe.core.details import Fault, Usage
 from standpipe.core.events import Event, FolderSynced, Frame, RelationsChanged
 from standpipe.core.ids import HOUSE, digest_bytes
-from standpipe.core.items import Data, Draft, Item, Label, Passage, Source, Text, ToolCall, encode_body
+from standpipe.core.items import Data, Draft, Item, Label, Text, ToolCall, encode_body
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import ModelSpec, Policy
 from standpipe.drivers.access.memory import MemoryAccess
 from standpipe.drivers.log.memory import MemoryLog
 from standpipe.drivers.search.memory import MemorySearch
+from standpipe.drivers.tools.documents import READ, SEARCH, DocumentTools
 from standpipe.drivers.tools.python import plain_schema
 from standpipe.engine.access import change
 from standpipe.engine.drive import Setup
-from standpipe.engine.house import House, Synced, Turn
+from standpipe.engine.house import House, Turn
 from standpipe.engine.lookup import static
 from standpipe.engine.perform import Ports
-from standpipe.ports import Append, Approvals, Document, Failed, Owner, Prompt, Reply, ToolRequest
+from standpipe.ports import Append, Approvals, Document, Failed, Owner, Prompt, Reply, Synced, ToolRequest
 from standpipe.testing.clock import VirtualLoop, run
 
 FOLDER, TENANT, USER, RULES = "docs", "local", "user:local", "rules"
@@ -32,14 +32,14 @@ FOLDER, TENANT, USER, RULES = "docs", "local", "user:local", "rules"
 DOCUMENTS = {
     "incidents/july.md": "# July\n\nThe checkout failed because the pool had 20 connections.\nThe pool page says more.\n",
     "incidents/june.md": "# June\n\nThe checkout failed because the pool ran out of connections.\n",
-    "services/pool.md": "# Pool\n\nThe pool allows 50 connections since the last change.\nRestart the pool before a deployment.\n",
+    "services/pool.md": "# Pool\n\nThe pool allows 50 connections since June.\nRestart the pool before a deployment.\n",
     "services/mail.md": "# Mail\n\nThe mail service sends every receipt within 5 seconds.\n",
 }
 
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 TOOLS = (
-    ToolSpec("search", "Finds passages.", {"type": "object", "required": ["query"]}),
-    ToolSpec("read", "Reads a document.", {"type": "object", "required": ["source"]}, resource="document:{source}"),
+    SEARCH,
+    READ,
     ToolSpec("look", "Looks.", NUMBER),
     ToolSpec("flaky", "Looks, and often fails.", NUMBER),
     ToolSpec("slow", "Looks for a long time.", NUMBER, timeout_ms=5_000),
@@ -70,16 +70,14 @@ class Scripted:
 
 
 class Acts:
-    """The Tools port: documents, and tools that act, fail and hang as `random` has it. `done` counts effects by key."""
+    """The Tools port over tools that act, fail and hang as `random` has it. `done` counts effects by key."""
 
-    def __init__(self, search: MemorySearch, access: MemoryAccess, random: Random) -> None:
-        self._search, self._access, self._random = search, access, random
+    def __init__(self, random: Random) -> None:
+        self._random = random
         self.done: dict[str, int] = {}
 
     async def call(self, request: ToolRequest) -> Reply | Failed:
         """One attempt."""
-        if request.tool in ("search", "read"):
-            return await self._documents(request)
         random, spec = self._random, next(tool for tool in TOOLS if tool.name == request.tool)
         await asyncio.sleep(random.choice((0.0, 0.1, 1.0)) if request.tool != "slow" else random.choice((1.0, 20.0)))
         chance = random.random()
@@ -91,29 +89,6 @@ class Acts:
         if spec.effect != "read" and chance > 0.7:
             return Failed(Fault("error", "It broke off.", retryable=chance > 0.9), unknown=not spec.idempotent)
         return Reply((Draft(Data(request.arguments["n"]), Label(integrity="tool")),))
-
-    async def _documents(self, request: ToolRequest) -> Reply | Failed:
-        rights = await self._access.rights(request.tenant, FOLDER, request.principal)
-        await asyncio.sleep(self._random.choice((0.0, 0.05)))
-        if request.tool == "read":
-            path = str(request.arguments["source"])
-            found = await self._search.document(request.tenant, FOLDER, path)
-            if found is None or not rights.allows(f"document:{path}"):
-                return Failed(Fault("not_found", "Nothing by that name was found."))
-            return Reply((_cut(Passage(found.path, found.version, found.text, folder=FOLDER)),))
-        hits = await self._search.find(
-            request.tenant,
-            request.folders,
-            str(request.arguments["query"]),
-            4,
-            lambda _, path: rights.allows(f"document:{path}"),
-        )
-        return Reply(tuple(_cut(Passage(h.path, h.version, h.text, h.heading, h.start, h.score, h.folder)) for h in hits))
-
-
-def _cut(passage: Passage) -> Draft:
-    own = Source(passage.folder, passage.source, passage.version)
-    return Draft(passage, Label(sources=(own,), integrity="document"))
 
 
 class Stage:
@@ -127,15 +102,15 @@ class Stage:
         self.search = MemorySearch()
         self.opened = 0
         self.log = MemoryLog([self.access.project], gone=lambda owner: owner.pid < self.opened)
-        self.acts = Acts(self.search, self.access, self.random)
+        self.acts = Acts(self.random)
         self.house: House | None = None
-        scripted = Scripted(script)
+        scripted, documents = Scripted(script), DocumentTools(self.search, self.access)
         self._ports = Ports(
             log=self.log,
             search=self.search,
             access=self.access,
             models={"scripted": scripted, "other": scripted},
-            tools={tool.name: self.acts for tool in TOOLS},
+            tools={**dict.fromkeys((tool.name for tool in TOOLS), self.acts), "search": documents, "read": documents},
             controls=tuple(ToolSpec(name, name, plain_schema(kind)) for name, kind in CONTROL.items()),
             clock=self.loop.now_ms,
         )

@@ -52,7 +52,7 @@ class _Turn(msgspec.Struct):
     spent: Amounts = NOTHING
     epoch: int = 0
     steps: dict[str, tuple[Step, int]] = {}
-    over: set[str] = set()
+    over: dict[str, str] = {}
     calls: dict[str, _Call] = {}
     asks: dict[str, bool] = {}
     parked: bool = False
@@ -147,7 +147,7 @@ class _Audit:
         step, added = turn.steps.get(fact.step, (Step(fact.step, "", ""), 0))
         before = turn.of(fact.step)
         self.must(added and added in self.causes and fact.step not in turn.over, f"{fact.step} is not planned, or over")
-        self.must(turn.over.issuperset(step.needs), f"{fact.step} still waits for another step")
+        self.must(turn.over.keys() >= set(step.needs), f"{fact.step} still waits for another step")
         self.must(fact.call not in turn.calls and all(c.ended for c in before), f"{fact.call} is under way already")
         self.must(fact.permit.rule, "nothing permits it")
         self.must(fact.hold != NOTHING, "nothing is held for it")
@@ -189,7 +189,7 @@ class _Audit:
         calls = turn.of(fact.step)
         self.must(fact.step in turn.steps and fact.step not in turn.over, f"{fact.step} is not planned, or over")
         self.must(all(c.ended for c in calls), f"a call of {fact.step} is still open")
-        turn.over.add(fact.step)
+        turn.over[fact.step] = fact.outcome
         if not calls:
             return
         last = calls[-1]
@@ -237,8 +237,10 @@ class _Audit:
             return
         self.must(fact.turn == turn.started.turn, f"the open turn is {turn.started.turn}")
         self.must(all(c.ended and c.hold is None for c in turn.calls.values()), "a call is not over, or not settled")
-        self.must(turn.steps.keys() <= turn.over and not turn.parked, "it is parked, or a step has not ended")
+        self.must(turn.steps.keys() <= turn.over.keys() and not turn.parked, "it is parked, or a step has not ended")
         self.must(fact.spent == turn.spent, "its cost is not the sum of what was settled")
+        unknown = {step for step, outcome in turn.over.items() if outcome == "unknown"}
+        self.must(set(fact.unknown) == unknown, "it does not tell which steps may have taken effect")
         self.must((fact.outcome == "cancelled") == turn.cancelled, "cancelled is what somebody cancelled, and nothing else")
 
     def kept(self, fact: e.MemoryKept) -> None:

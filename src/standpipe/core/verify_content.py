@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from standpipe.core import events as e
-from standpipe.core.details import Manifest, Step, Verdict
-from standpipe.core.items import Answer, Citation, ConflictValue, Item, Label, Passage, Source, ToolCall
+from standpipe.core.details import Manifest, Step
+from standpipe.core.items import Answer, Checked, Item, Label, Passage, Source, ToolCall
 
 
 class _Turn(msgspec.Struct):
@@ -21,7 +21,7 @@ class _Turn(msgspec.Struct):
     steps: dict[str, Step] = {}
     over: dict[str, str] = {}
     calls: dict[str, tuple[Step, frozenset[str]]] = {}
-    verdicts: dict[int, tuple[Verdict, ...]] = {}
+    results: dict[int, e.CallCompleted] = {}
     shown: set[str] = set()
     shown_digest: str = ""
     withdrawn: set[str] = set()
@@ -44,7 +44,7 @@ class Content:
         self.seq, self.causes = 0, tuple[e.Cause, ...]()
         self.turn: _Turn | None = None
         self.asked: dict[str, e.TurnRequested] = {}
-        self.labels: dict[str, Label] = {}
+        self.known: dict[str, Item] = {}
 
     def must(self, holds: object, otherwise: str) -> None:
         """Note a violation at the event looked at, unless it holds."""
@@ -57,7 +57,7 @@ class Content:
         items: tuple[Item, ...] = getattr(fact, "items", ())
         for item in items:
             self.must(item.id.startswith(f"{self.seq}."), f"its item {item.id} is named after another event")
-            self.labels[item.id] = item.label
+            self.known[item.id] = msgspec.structs.replace(item, body=None)
         if isinstance(fact, e.TurnRequested):
             self.asked[fact.turn] = fact
         elif isinstance(fact, e.TurnStarted):
@@ -93,15 +93,15 @@ class Content:
         turn.shown.update(chosen.item for chosen in manifest.added)
         turn.shown_digest = manifest.digest
         for id in sorted(turn.shown):
-            label = self.labels.get(id)
-            self.must(label is not None, f"item {id}, which is shown, does not exist")
-            withdrawn = id in turn.withdrawn or (label is not None and turn.stale(label))
+            known = self.known.get(id)
+            self.must(known is not None and known.kind != "checked", f"item {id} is shown: it is not there, or not for models")
+            withdrawn = id in turn.withdrawn or (known is not None and turn.stale(known.label))
             self.must(not withdrawn, f"item {id}, which is shown, was withdrawn")
 
     def completed(self, turn: _Turn, fact: e.CallCompleted) -> None:
         """What derives from a source carries it in its label (an erased item may not have been there to derive from)."""
         self.must(fact.verdicts, "no check has judged this result")
-        turn.verdicts[self.seq] = fact.verdicts
+        turn.results[self.seq] = fact
         step, shown = turn.calls.get(fact.call, (Step("", "", ""), frozenset[str]()))
         inputs = [turn.items.get(id) for id in (shown if step.kind == "model" else (step.item,))]
         drawn = {s for item in inputs if item is not None and item.body is not None for s in item.label.sources}
@@ -161,7 +161,7 @@ def _faults(turn: _Turn, outcome: str, item: Item) -> Iterator[str]:
 
 
 def _lost(step: Step, outcome: str) -> bool:
-    return outcome == "unknown" or (step.kind == "tool" and outcome == "failed" and not step.optional)
+    return step.kind == "tool" and (outcome == "unknown" or (outcome == "failed" and not step.optional))
 
 
 def _whole(turn: _Turn, outcome: str, answer: Answer) -> Iterator[str]:
@@ -176,28 +176,21 @@ def _whole(turn: _Turn, outcome: str, answer: Answer) -> Iterator[str]:
 
 def _supported(turn: _Turn, answer: Answer, judged: e.AnswerJudged) -> Iterator[str]:
     """Every sentence stands for one that passed its checks, with the citations that they verified."""
-    verdicts = next((v for seq, v in turn.verdicts.items() if judged.call_item.startswith(f"{seq}.")), ())
-    passed = {v.subject: v for v in verdicts if v.status in ("pass", "abstain")}
+    seq = int(judged.call_item.split(".")[0])
+    result = turn.results.get(seq, e.CallCompleted(""))
+    checked = next((i.body for i in result.items if isinstance(i.body, Checked)), Checked())
+    passed = {v.subject for v in result.verdicts if v.status in ("pass", "abstain")}
     indexes = sorted((*judged.kept, *judged.repaired))
     if len(indexes) != len(answer.sentences):
         yield "it does not have the sentences that were kept"
     for place, (n, sentence) in enumerate(zip(indexes, answer.sentences, strict=False), 1):
-        verdict = passed.get(f"s{n}")
-        if verdict is None or _verified(verdict, tuple[Citation, ...]) != sentence.citations:
+        if f"s{n}" not in passed or sentence.citations != (checked.citations[n : n + 1] or ((),))[0]:
             yield f"no check vouches for sentence {place}"
         if turn.folders and not sentence.citations:
             yield f"sentence {place} cites nothing"
-    sides = {side for v in passed.values() if v.check == "conflict" for side in _verified(v, tuple[ConflictValue, ...])}
+    sides = {side for n, values in enumerate(checked.conflicts) if f"c{n}" in passed for side in values}
     if not all(side in sides for conflict in answer.conflicts for side in conflict.values):
         yield "no check vouches for a conflict"
-
-
-def _verified(verdict: Verdict, kind: Any) -> Any:
-    """What a verdict's check can vouch for; nothing where it cannot be read."""
-    try:
-        return msgspec.json.decode(verdict.repair, type=kind) if verdict.repair else ()
-    except msgspec.DecodeError:
-        return ()
 
 
 _RULES: dict[type, Callable[[Content, _Turn, Any], None]] = {
