@@ -50,6 +50,9 @@ def tell(turn: Turn, parts: Sequence[str] = (), remark: str = "") -> None:
         _tell_sentences(turn.answer, parts, numbers)
         say()
         say_entry("citations", [_numbered(n, citation) for citation, n in numbers.items()])
+    elif turn.outcome == "partial":
+        say("Nothing that may be read here answers this.")
+        say()
     say_entry("gaps", [one_line(gap.text) for gap in turn.gaps])
     say_entry("conflicts", [line for conflict in turn.conflicts for line in _conflict_lines(conflict)])
     say_entry("withdrawn", [source.path for source in turn.summary.withdrawn])

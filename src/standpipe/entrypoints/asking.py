@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from standpipe.engine.house import House, Turn
 from standpipe.entrypoints.answers import as_json, tell, tell_where_to_look
@@ -12,7 +13,18 @@ from standpipe.entrypoints.options import Asking
 from standpipe.entrypoints.output import say, say_json, trouble
 from standpipe.entrypoints.session import find, principal_named, readable
 from standpipe.entrypoints.watch import Interrupts, watch
-from standpipe.ports import SessionRow
+from standpipe.entrypoints.words import plural
+from standpipe.ports import SessionRow, Synced
+
+WHY_LEFT_OUT = {
+    "link": "reached by a symbolic link (copy what it points to into the folder)",
+    "large": "larger than 5 MB (split it)",
+    "binary": "with binary content (save it as UTF-8 text)",
+    "unreadable": "unreadable (check its rights)",
+    "name": "with control characters in its name (rename it)",
+    "special": "that is no plain file (copy its content into one)",
+}
+"""Reasons to leave a file out that its owner should hear of, and what to do."""
 
 RESUMED_AT_ONCE = 8
 """Sessions that `resume` drives at the same time."""
@@ -25,6 +37,12 @@ async def ask(house: House, question: str, how: Asking, *, json: bool) -> int:
     principal_named(how.as_)
     session = None if how.session is None else (await find(house, how.session, (how.tenant, how.as_))).session
     with Interrupts() as interrupts:
+        began = house.ports.clock()
+        for folder in how.docs:
+            left_out = told_of(folder, await house.sync(folder, how.tenant))
+            if left_out:
+                trouble(left_out)
+        indexed_ms = house.ports.clock() - began
         turn = await house.ask(
             question,
             principal=how.as_,
@@ -35,12 +53,34 @@ async def ask(house: House, question: str, how: Asking, *, json: bool) -> int:
             deadline_s=how.deadline,
         )
         story = await watch(house, turn, interrupts, live=not json)
+    turn.elapsed_ms += indexed_ms
     if json:
         say_json(as_json(turn))
     else:
         tell(turn, story.parts)
         tell_where_to_look(["why last", "show last", "log last"])
+    await remembered(house, turn)
     return _concluded(turn)
+
+
+async def remembered(house: House, turn: Turn) -> None:
+    """Wait until what the turn produced can be found by later ones; the answer is out already."""
+    if turn.outcome in ("completed", "partial"):
+        await house.resume(turn.session)
+
+
+def told_of(folder: Path, synced: Synced) -> str:
+    """What of a folder could not be used as it is, in one sentence; nothing where all is well.
+
+    Files of other kinds, hidden and empty ones are no trouble.
+    """
+    counts = [
+        f"{plural(count, 'file')} {WHY_LEFT_OUT[reason]}" for reason, count in synced.skipped.items() if reason in WHY_LEFT_OUT
+    ]
+    parts = [f"left out were {', '.join(counts)}"] if counts else []
+    if synced.replaced:
+        parts.append(f"bytes that are not UTF-8 were replaced in {plural(synced.replaced, 'document')}")
+    return f"Of {folder} {' and '.join(parts)}: the rest is indexed." if parts else ""
 
 
 def _concluded(turn: Turn) -> int:
@@ -66,7 +106,9 @@ async def resume(house: House, session: str | None, *, json: bool) -> int:
     async def drive(row: SessionRow) -> Turn | None:
         async with slots:
             turn = await house.resume(row.session)
-            return await turn.wait() if turn is not None else None
+            if turn is not None:
+                await remembered(house, await turn.wait())
+            return turn
 
     turns = [turn for turn in await asyncio.gather(*map(drive, rows)) if turn is not None]
     if json:

@@ -15,6 +15,7 @@ from standpipe.core.events import CallCompleted, CallGranted, Event, Frame, Item
 from standpipe.engine.access import change
 from standpipe.engine.house import House, Turn
 from standpipe.entrypoints.answers import as_json, tell, tell_where_to_look
+from standpipe.entrypoints.asking import remembered
 from standpipe.entrypoints.exits import CANCELLED, DONE, FAILED
 from standpipe.entrypoints.options import Common
 from standpipe.entrypoints.output import on_terminal, say, say_heading, say_json, trouble
@@ -141,6 +142,7 @@ async def _play(house: House, log: Watched, script: Script, sample: Path, *, jso
         say()
         tell(turn, story.parts, REMARK)
         tell_where_to_look(["why last", "show last", "log last", "replay last", "verify"])
+    await remembered(house, turn)
     if did_not_happen:
         trouble(f"The story did not run as told: {'; '.join(did_not_happen)}.")
     return FAILED if did_not_happen else DONE

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,12 +14,17 @@ from rich.text import Text
 from standpipe.entrypoints.story import CallLine, StepLine, Story, name_of, spent_line
 from standpipe.entrypoints.words import money, seconds, shortened
 
-REFRESH_S = 0.1
+TICK_S = 0.1
+"""How often clocks move on while nothing happens."""
+DRAWN_S = 0.02
+"""Events that come closer together share a picture; one takes some 3 ms."""
 SHOW_CURSOR = "\x1b[?25h"
 """What a terminal needs to hear if a view is left without its end."""
 STEPS_MAX = 24
 """Of a longer plan the latest steps are shown."""
-REASON_CHARS = 200
+PATCHES_MAX = 3
+"""So many of the latest changes of the plan are shown."""
+REASON_CHARS, NOTE_CHARS = 200, 60
 
 MARKS = {
     "waiting": ("·", "dim"),
@@ -35,25 +38,36 @@ MARKS = {
 """How a step's state looks; every other state is a dash."""
 
 
-@asynccontextmanager
-async def live_view(story: Story) -> AsyncIterator[None]:
-    """Draw the story on stderr until the block is left; its last picture stays."""
-    console = Console(file=sys.stderr, force_terminal=True, highlight=False)
-    live = Live(console=console, auto_refresh=False, vertical_overflow="ellipsis")
-    with live:
-        drawing = asyncio.ensure_future(_draw(live, story))
-        try:
-            yield
-        finally:
-            drawing.cancel()
-            await asyncio.gather(drawing, return_exceptions=True)
-            live.update(picture(story, _now()), refresh=True)
+class LiveView:
+    """The story drawn on stderr while this is entered; its last picture stays."""
 
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        console = Console(file=sys.stderr, force_terminal=True, highlight=False)
+        self._live = Live(console=console, auto_refresh=False, vertical_overflow="ellipsis")
+        self._drawn_at = 0.0
 
-async def _draw(live: Live, story: Story) -> None:
-    while True:
-        live.update(picture(story, _now()), refresh=True)
-        await asyncio.sleep(REFRESH_S)
+    async def __aenter__(self) -> LiveView:
+        self._live.start()
+        self._ticking = asyncio.ensure_future(self._tick())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ticking.cancel()
+        await asyncio.gather(self._ticking, return_exceptions=True)
+        self._live.update(picture(self._story, _now()), refresh=True)
+        self._live.stop()
+
+    def draw(self) -> None:
+        """Draw again, unless that was done a moment ago: the next tick will."""
+        if time.monotonic() - self._drawn_at >= DRAWN_S:
+            self._live.update(picture(self._story, _now()), refresh=True)
+            self._drawn_at = time.monotonic()
+
+    async def _tick(self) -> None:
+        while True:
+            self.draw()
+            await asyncio.sleep(TICK_S)
 
 
 def _now() -> int:
@@ -63,10 +77,10 @@ def _now() -> int:
 def picture(story: Story, now: int) -> Group:
     """The turn as it stands at `now` (ms since 1970)."""
     lines: list[Text | Table] = [Text(shortened(story.question, REASON_CHARS), style="bold")]
-    if story.patches:
-        patch = story.patches[-1]
+    for patch in story.patches[-PATCHES_MAX:]:
         why = f"{patch.code}: {patch.reason}" if patch.reason else patch.code
         lines.append(Text(f"plan {patch.epoch} · {shortened(why, REASON_CHARS)}", style="cyan"))
+    if story.steps:
         lines.append(_steps(story, now))
     lines += [Text(f"withdrawn · {source.path} and what came from it", style="magenta") for source in story.withdrawn]
     lines += [Text(shortened(note, REASON_CHARS), style="yellow") for note in story.notes[-3:]]
@@ -76,12 +90,9 @@ def picture(story: Story, now: int) -> Group:
 
 
 def _steps(story: Story, now: int) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
-    table.add_column(width=1)
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    for name in ("target", "time", "cost"):
-        table.add_column(name, no_wrap=True, justify="left" if name == "target" else "right")
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), expand=True)
+    for width in (1, 4, None, 7, 12):
+        table.add_column(width=width, ratio=None if width else 1, no_wrap=True, justify="right" if width in (7, 12) else "left")
     calls: dict[str, CallLine] = {call.step: call for call in story.calls.values()}
     hidden = len(story.steps) - STEPS_MAX
     if hidden > 0:
@@ -95,14 +106,15 @@ def _step(step: StepLine, call: CallLine | None, now: int) -> list[Text]:
     mark, style = MARKS.get(step.state, ("-", "dim"))
     name = Text(name_of(step))
     note = step.note or ("" if step.state in MARKS else step.state)
-    if note:
-        name.append(f"  {shortened(note, 60)}", style=style if step.state not in ("running", "done") else "dim")
-    target, took, cost = "", "", ""
+    took, cost = "", ""
     if call is not None:
-        target = call.target if step.kind == "model" else ""
+        if step.kind == "model":
+            name.append(f" by {call.target}", style="dim")
         took = seconds(max(0, now - call.granted_at) if call.state == "running" else call.elapsed_ms)
         cost = money(call.cost_microusd) if call.cost_microusd else ""
-    return [Text(mark, style=style), Text(step.id, style="dim"), name, Text(target, style="dim"), Text(took), Text(cost)]
+    if note:
+        name.append(f" → {shortened(note, NOTE_CHARS)}", style="dim" if step.state in ("running", "done") else style)
+    return [Text(mark, style=style), Text(step.id, style="dim"), name, Text(took), Text(cost)]
 
 
 def _budget(story: Story, now: int) -> str:

@@ -228,7 +228,7 @@ class Story:
     def _note(self, fact: object) -> list[str]:
         match fact:
             case Asked(step=step, kind=kind):
-                text = f"waits for a person: {kind} at {step}"
+                text = f"waits for a person: {kind}: {name_of(self.steps[step])}"
             case DeadlinePassed(which=which):
                 text = "time is nearly up: only the answer is still worked on" if which == "soft" else "time is up"
             case CancelRequested(cause=cause):

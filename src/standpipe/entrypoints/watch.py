@@ -8,17 +8,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 
 from standpipe.core.events import Event, ItemsWithdrawn
 from standpipe.engine.house import House, Turn
 from standpipe.entrypoints.exits import CANCELLED
-from standpipe.entrypoints.live import SHOW_CURSOR, live_view
+from standpipe.entrypoints.live import SHOW_CURSOR, LiveView
 from standpipe.entrypoints.output import on_terminal
 from standpipe.entrypoints.story import Story
 from standpipe.errors import NotFound
 
-RETRY_S = 0.02
+RETRY_S = 0.005
 """A turn that has not started cannot be cancelled yet; so soon it is tried again."""
 
 News = Callable[[Event, list[str]], None]
@@ -30,6 +30,7 @@ class Interrupts:
     there is one."""
 
     def __init__(self) -> None:
+        self._times = 0
         self._wanted = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -37,14 +38,14 @@ class Interrupts:
         self._before = signal.signal(signal.SIGINT, self._interrupted)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         signal.signal(signal.SIGINT, self._before)
 
     def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
-        if self._wanted.is_set():
+        self._times += 1
+        if self._times > 1:
             leave()
-        self._wanted.set()
-        self._loop.call_soon_threadsafe(lambda: None)  # wakes a loop that sleeps
+        self._loop.call_soon_threadsafe(self._wanted.set)
 
     async def cancel(self, house: House, turn: Turn) -> None:
         """Wait for Ctrl-C, then have the turn cancelled."""
@@ -70,8 +71,8 @@ async def watch(house: House, turn: Turn, interrupts: Interrupts, news: News | N
     cancelling = asyncio.ensure_future(interrupts.cancel(house, turn))
     try:
         if live and on_terminal():
-            async with live_view(story):
-                await _follow(turn, story, news)
+            async with LiveView(story) as view:
+                await _follow(turn, story, lambda _event, _lines: view.draw())
         else:
             await _follow(turn, story, news)
     finally:

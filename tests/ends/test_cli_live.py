@@ -1,0 +1,114 @@
+"""The command line in front of a person: the live view on a terminal, and Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+from tests.ends.command_line import STANDPIPE, CommandLine
+
+QUESTION = "How do I restart the intake pump?"
+
+
+def on_a_terminal(folder: Path, *tokens: str) -> tuple[int, str]:
+    """Run a verb on a terminal of its own: its exit status and all that it drew."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    process = subprocess.Popen(
+        [*STANDPIPE, *tokens],
+        cwd=folder,
+        env={**os.environ, "TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    drawn = b""
+    with contextlib.suppress(OSError):  # a terminal that is gone ends with EIO
+        while data := os.read(ours, 65_536):
+            drawn += data
+    os.close(ours)
+    return process.wait(timeout=30), drawn.decode()
+
+
+def test_a_terminal_gets_a_live_view_and_then_the_answer(standpipe: CommandLine, docs: Path, tmp_path: Path) -> None:
+    (docs / "bell.md").write_text("# Bell\n\nTo restart the bell of the tower,\x1b]0;owned\x07 pull \x1b[31mthe rope twice.\n")
+    status, drawn = on_a_terminal(tmp_path, "ask", "How do I restart the bell of the tower?", "--docs", "docs")
+
+    assert status == 0
+    assert "\x1b[?25l" in drawn and drawn.count("\x1b[1A") > 5, "the cursor is hidden, and moves up to draw again"
+    assert drawn.rindex("\x1b[?25h") < drawn.index("the rope twice")
+    for word in ("plan 1", "first look", "search", "by extractive", "0.25 USD", "model calls", "s left", "completed"):
+        assert word in drawn, word
+    assert "\x1b]0;" not in drawn and "\x1b[31m" + "the rope" not in drawn, "a document does not steer the terminal"
+
+
+@contextlib.contextmanager
+def locked(store: Path) -> Iterator[None]:
+    """Nobody else can write to the store meanwhile."""
+    con = apsw.Connection(str(store))
+    con.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        con.execute("ROLLBACK")
+        con.close()
+
+
+def waiting_at(process: subprocess.Popen[str], store: Path) -> None:
+    """Return when the process has the store open and has had time to come to its first write."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            links = [os.readlink(link) for link in Path(f"/proc/{process.pid}/fd").iterdir()]
+            if str(store) in links:
+                time.sleep(0.5)
+                return
+        time.sleep(0.01)
+    raise AssertionError("the process did not open its store")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells by /proc how far a process has come")
+def test_ctrl_c_cancels_the_turn_in_the_log(standpipe: CommandLine, docs: Path, tmp_path: Path) -> None:
+    standpipe("access", "list", "--docs", docs)
+    store = tmp_path / ".standpipe" / "standpipe.db"
+    with locked(store):
+        process = standpipe.start("ask", QUESTION, "--docs", docs, "--json")
+        waiting_at(process, store)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130 and not err
+    assert '"outcome": "cancelled"' in out
+    assert standpipe("sessions", "--json").json[0]["outcome"] == "cancelled"
+    assert standpipe("log", "last").out.count("CancelRequested") == 1
+    assert standpipe("resume", "--json").json == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells by /proc how far a process has come")
+def test_a_second_ctrl_c_leaves_at_once(standpipe: CommandLine, docs: Path, tmp_path: Path) -> None:
+    standpipe("access", "list", "--docs", docs)
+    store = tmp_path / ".standpipe" / "standpipe.db"
+    with locked(store):
+        process = standpipe.start("ask", QUESTION, "--docs", docs)
+        waiting_at(process, store)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        out, err = process.communicate(timeout=2)
+
+    assert process.returncode == 130
+    assert not out and not err
+    assert standpipe("sessions", "--json").json == []
