@@ -156,7 +156,7 @@ def _policy(file: _File, given: tuple[str, ...]) -> Policy:
             output_tokens_max=m.output_tokens_max,
             input_microusd_per_mtok=m.input_microusd_per_mtok,
             output_microusd_per_mtok=m.output_microusd_per_mtok,
-            timeout_ms=round(m.timeout_s * 1000),
+            timeout_ms=max(1, round(m.timeout_s * 1000)),
         )
     for task, route in file.routes.items():
         unknown = next((m for m in route.models if m not in models), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import assert_never
 
 import msgspec
 
@@ -78,6 +79,8 @@ def admit(state: State, wish: Wish, world: World, now: int) -> list[Event] | Ref
             return _cancel(state, wish)
         case Reply():
             return _reply(state, wish)
+        case _:
+            assert_never(wish)
 
 
 def _ask(state: State, wish: Ask) -> list[Event] | Refusal:

@@ -267,7 +267,9 @@ def _gaps(answer: AnswerArguments, sentences: Sequence[Sentence], parts: Sequenc
         text = gap.text[:WORDS_MAX]
         if not set(_NUMBER.findall(text)) <= known:
             text = (
-                f"This could not be answered: {parts[part]}" if part >= 0 else "A part of the question could not be answered."
+                f"This could not be answered: {parts[part][:WORDS_MAX]}"
+                if part >= 0
+                else "A part of the question could not be answered."
             )
         gaps.append(Gap(text, part))
     spoken = {s.part for s in sentences} | {g.part for g in gaps}

@@ -199,8 +199,9 @@ def decode_body(data: bytes) -> Body:
 
 
 def place(draft: Draft, id: str, origin: str, step: str = "") -> Item:
-    """The item that a draft becomes at its place in the log."""
+    """The item that a draft becomes at its place in the log; its body is the one that storage will give back."""
     data = encode_body(draft.body)
+    free = isinstance(draft.body, ToolCall | Data)  # only these hold values of any shape, which may read back otherwise
     return Item(
         id=id,
         kind=_TAGS[type(draft.body)],
@@ -210,7 +211,7 @@ def place(draft: Draft, id: str, origin: str, step: str = "") -> Item:
         origin=origin,
         answers=draft.answers,
         step=step,
-        body=draft.body,
+        body=decode_body(data) if free else draft.body,
     )
 
 

@@ -7,6 +7,7 @@ at its worst case and judged anew. Nothing is performed before the append that g
 from __future__ import annotations
 
 import asyncio
+from typing import assert_never
 
 import msgspec
 
@@ -126,27 +127,33 @@ class _Drive:
     def _inputs(self, arrived: list[Result | CallInterrupted], now: int) -> list[Event]:
         """The facts that what arrived becomes at this place of the log; what is of no use any more becomes none."""
         state, record = self.state, Recorder(self.state.seq)
+        opened = set(state.turn.open) if state.turn is not None else set()
         for one in arrived:
             match one:
                 case Outcome():
-                    call = state.turn.calls.get(one.call) if state.turn is not None else None
-                    if call is not None and not call.ended:
-                        record.add(one.fact(record.next), call.granted, *one.sources, by=one.origin)  # type: ignore[arg-type]
+                    if one.call in opened:
+                        opened.discard(one.call)
+                        record.add(one.fact(record.next), self._granted(one.call), *one.sources, by=one.origin)
+                case CallInterrupted():
+                    if one.call in opened:
+                        record.add(one, self._granted(one.call), by=self.setup.by)
                 case Answered():
                     events = admit(state, one.wish, World(self.setup.fixed.policy, self.setup.fixed.agents, Access(0, 0)), now)
-                    if isinstance(events, list):
-                        for event in events:
-                            record.add(event.fact, *event.causes, by=event.by)
+                    for event in events if isinstance(events, list) else ():
+                        record.add(event.fact, *event.causes, by=event.by)
                 case Kept():
-                    closed = next((c for c in state.closed if c.turn == one.turn and not c.remembered), None)
-                    if closed is not None:
-                        record.add(MemoryKept(one.turn), closed.ended)
+                    for closed in state.closed:
+                        if closed.turn == one.turn and not closed.remembered:
+                            record.add(MemoryKept(one.turn), closed.ended)
                 case Exception():
                     raise one
-                case CallInterrupted():
-                    if state.turn is not None and one.call in state.turn.open:
-                        record.add(one, state.turn.calls[one.call].granted, by=self.setup.by)
+                case _:
+                    assert_never(one)
         return record.events
+
+    def _granted(self, call: str) -> int:
+        assert self.state.turn is not None
+        return self.state.turn.calls[call].granted
 
     def _append(self, events: tuple[Event, ...], world: World, moves: list[Move], now: int) -> Append:
         setup, state = self.setup, self.state
@@ -213,6 +220,8 @@ class _Drive:
                 return Kept(command.turn)
             case Approve():
                 return Answered(await self._approved(command))
+            case _:
+                assert_never(command)
 
     async def _called(self, command: Perform) -> Outcome:
         assert self.state.turn is not None

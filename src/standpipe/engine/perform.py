@@ -14,7 +14,7 @@ import msgspec
 from standpipe.core import check, permit, plan, reply
 from standpipe.core.control import CONTROL
 from standpipe.core.details import NOT_SENT, Fault, Usage, Verdict
-from standpipe.core.events import CallCancelled, CallCompleted, CallFailed, Cause, Fact
+from standpipe.core.events import CallCancelled, CallCompleted, CallFailed, Cause
 from standpipe.core.ids import item_id
 from standpipe.core.items import (
     Checked,
@@ -69,7 +69,7 @@ class Outcome(msgspec.Struct, frozen=True):
     elapsed_ms: int = 0
     sources: tuple[Cause, ...] = ()
 
-    def fact(self, seq: int) -> Fact:
+    def fact(self, seq: int) -> CallCancelled | CallCompleted | CallFailed:
         """The fact at place `seq`."""
         items = tuple(place(d, item_id(seq, n), self.origin, self.step) for n, d in enumerate(self.drafts))
         if self.cancelled:
