@@ -16,7 +16,7 @@ import msgspec
 from standpipe.core.control import PlanArguments, ReviseArguments
 from standpipe.core.items import Item, Text, ToolCall
 from standpipe.core.tools import ToolSpec
-from standpipe.drivers.models.reading.answering import answer
+from standpipe.drivers.models.reading.answering import answer, shortened
 from standpipe.drivers.models.reading.evidence import Evidence, gather
 from standpipe.drivers.models.reading.planning import Move, first_move, next_move
 from standpipe.drivers.models.reading.question import Question, understand
@@ -37,6 +37,8 @@ def respond(conversation: Sequence[Item], tools: Sequence[ToolSpec]) -> list[Too
     earlier = evidence.earlier[-1][0] if evidence.earlier else ""
     question = understand(evidence.question, earlier, frozenset(evidence.vocabulary), evidence.titles)
     lenses = [Lens(evidence, part) for part in question.parts]
+    if question.follow == "shorter" and evidence.earlier[-1][1].sentences and not evidence.made("answer"):
+        return [_call("answer", shortened(evidence.earlier[-1][1]))]
     if not _must_answer(evidence, offered):
         move = _look(question, evidence, lenses, offered)
         if move is not None and move.steps:

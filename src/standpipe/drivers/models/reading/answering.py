@@ -12,6 +12,7 @@ from standpipe.core.control import (
     AnswerSentence,
     CitedQuote,
 )
+from standpipe.core.items import Answer
 from standpipe.drivers.models.reading.conflict import disagreements
 from standpipe.drivers.models.reading.cues import instructs
 from standpipe.drivers.models.reading.evidence import Cited, Evidence, steps_of
@@ -26,6 +27,7 @@ from standpipe.drivers.models.reading.terms import terms
 
 SENTENCES_MAX = 16
 _ONE_PART = 6
+_SHORT_MAX = 4
 _CONFLICTS_MAX = 4
 
 
@@ -45,7 +47,8 @@ def answer(
             gaps.append(AnswerGap(f"Not mentioned in what was found: {', '.join(judged.missing)}.", index))
     found_again = _looked_into(question, evidence, lenses)
     extra = [choice for finding in found_again for choice in _recurring(finding, evidence, _part_for(lenses), banned)]
-    most = SENTENCES_MAX - len(extra) if question.document else _ONE_PART + 3 * (len(lenses) - 1)
+    long = question.document or question.follow == "longer"
+    most = SENTENCES_MAX - len(extra) if long else _ONE_PART + 3 * (len(lenses) - 1)
     listed = _conflicts(question, evidence, found_again)
     quoted = [sentence(choice) for choice in _ordered(shared_out(candidates, most), extra)]
     return AnswerArguments(tuple(quoted), tuple(gaps), tuple(listed))
@@ -69,9 +72,27 @@ def shared_out(candidates: Sequence[Sequence[Choice]], most: int) -> list[list[C
     return found
 
 
+def shortened(before: Answer) -> AnswerArguments:
+    """The answer before in a third of its sentences: its first one, then the first of each further part."""
+    most = min(_SHORT_MAX, max(1, -(-len(before.sentences) // 3)))
+    by_part = {sentence.part: sentence for sentence in reversed(before.sentences)}
+    ordered = dict.fromkeys((*before.sentences[:1], *(by_part[part] for part in sorted(by_part)), *before.sentences))
+    kept = tuple(ordered)[:most]
+    return AnswerArguments(
+        tuple(AnswerSentence(s.text, tuple(CitedQuote(c.source, c.quote) for c in s.citations)) for s in kept),
+        tuple(AnswerGap(gap.text) for gap in before.gaps),
+        tuple(
+            AnswerConflict(
+                one.about, tuple(AnswerConflictValue(v.value, v.citation.source, v.citation.quote) for v in one.values)
+            )
+            for one in before.conflicts
+        ),
+    )
+
+
 def _nothing(lens: Lens, missing: Sequence[str]) -> str:
     tail = f" ({', '.join(missing)}: not found there.)" if missing else ""
-    return f"Nothing in the documents answers: {lens.part.text.rstrip(' .')}{tail}"
+    return f"Nothing in the documents answers: {lens.part.text.rstrip(' .') or 'an empty question'}{tail}"
 
 
 def _ordered(chosen: list[list[Choice]], extra: list[Choice]) -> list[Choice]:

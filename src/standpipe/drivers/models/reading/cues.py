@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 
 from standpipe.drivers.models.reading.sentences import Unit
-from standpipe.drivers.models.reading.terms import stem, words
+from standpipe.drivers.models.reading.terms import stem, terms, words
 
 
 def _patterns(**written: str) -> dict[str, re.Pattern[str]]:
@@ -23,14 +23,16 @@ _CLAUSES = _patterns(
     fix=r"""^\W*how\b(?!\s+(?:many|much|long|often|soon))
         | \b(?: how\s+(?:do|can|should|would|must|to|could|is|are) | fix\w* | resolv\w+ | mitigat\w+ | recover\w* | repair\w*
         | restor\w+ | remed\w+ | solv\w+ | prevent\w* | avoid\w* | steps? | procedure | handl\w+ | deal\s+with
-        | roll(?:ing)?\s+back | what\s+(?:do|should|can|must|could|shall)\s+(?:i|we|you|one|they) | what\s+to\s+do | what\s+now | what\s+next )\b""",
+        | roll(?:ing)?\s+back | what\s+(?:do|should|can|must|could|shall)\s+(?:i|we|you|one|they) | what\s+to\s+do
+        | what\s+now | what\s+next )\b""",
     cause=r"\b(?: why | caus\w+ | reasons? | leads?\s+to | led\s+to | trigger\w* | due\s+to | behind )\b",
     impact=r"""\b(?: impact\w* | effects? | affect\w* | consequences? | what\s+happens | happen\s+(?:if|when) | symptoms?
         | risks? | dangers? | serious )\b""",
     define=r"""^\W*what(?:'s|’s|\s+is|\s+are|\s+was|\s+were)\b
         | \b(?: mean(?:s|ing)? | defin\w+ | stands?\s+for | purpose | called | explain | describe | differences?
         | role\s+of )\b""",
-    who=r"\b(?: who | whom | whose | people | person | which\s+(?:team|person|people|role|group) )\b",
+    who=r"""\b(?: who | whom | whose | the\s+(?:people|persons?)\s+(?:on|who|responsible|in\s+charge)
+        | which\s+(?:team|person|people|role|group) )\b""",
     when=r"""^\W*(?:by\s+|since\s+|until\s+)?when\b | (?:and|,)\s+when\s+(?:do|does|did|is|are|must|should|will)\b
         | \b(?: how\s+(?:long|soon|often|quickly|fast|late|early) | what\s+(?:time|date|day) | deadline )\b""",
     number=r"""\b(?: how\s+(?:many|much|big|large|high|low|long|often|soon|fast|quickly) | limits? | threshold
@@ -91,6 +93,7 @@ _POINTER = re.compile(
     re.I | re.X,
 )
 _POINTER_CHARS = 140
+_IS = re.compile(r"\W*((?:[\w'’/()\"“”-]+\s+){1,6}?)(?:is|are|means?|refers?\s+to|stands?\s+for|describes?|consists?)\b", re.I)
 _PERSON = re.compile(r"\b[A-Z][a-z]+\s+(?:[A-Z]\.\s+)?[A-Z][a-z]+\b")
 
 
@@ -124,6 +127,16 @@ def instructs(unit: Unit) -> bool:
     if said and said[0].lower() in ("if", "when", "once", "then", "to", "before", "after") and "," in unit.text:
         said = words(unit.text.split(",", 1)[1][:40])
     return bool(said) and said[0].lower() in _IMPERATIVE
+
+
+def defines(unit: Unit, subject: frozenset[str], *, first: bool) -> bool:
+    """Whether a sentence says what something is: it begins with it and `is` or the like, or it is what stands first under a
+    heading of just these words, or beside a label of them."""
+    titles = [terms(title) for title in (unit.lead, *(unit.headings[-1:] if first else ()))]
+    if any(subject <= title and len(title - subject) <= 1 for title in titles):
+        return True
+    opening = _IS.match(unit.text)
+    return bool(opening) and subject <= terms(opening[1])
 
 
 def fit(wanted: frozenset[str], unit: Unit) -> float:

@@ -27,7 +27,8 @@ _DATE = re.compile(
 )
 
 
-_UNSEARCHED = 0.8  # a document that was read without being found by a search in sight: somebody thought it worth reading
+_UNSEARCHED = 0.8  # a document that is in sight for no reason that is: somebody thought it worth showing
+_READ_LATER = 0.1
 
 
 def dates(text: str) -> list[tuple[int, int, int]]:
@@ -227,9 +228,10 @@ def gather(conversation: Sequence[Item]) -> Evidence:
     last_call = max((i for i, item in enumerate(present) if item.kind == "call"), default=-1)
     notes = tuple(_text(item) for item in present[last_call + 1 :] if item.kind == "text" and item.origin == "runtime")
     moves = _moves(present)
+    reads = [str(arguments.get("source")) for move in moves for tool, arguments in steps_of(move) if tool == "read"]
     theirs = {move.id for move in moves if not move.own}
     answered = any(item.answers and item.answers not in theirs for item in present[max(asked, 0) :])
-    return Evidence(question, _earlier(present[: max(asked, 0)]), moves, notes, _documents(present), answered)
+    return Evidence(question, _earlier(present[: max(asked, 0)]), moves, notes, _documents(present, reads), answered)
 
 
 def _of_user(item: Item) -> bool:
@@ -265,8 +267,9 @@ def _moves(items: Sequence[Item]) -> tuple[Move, ...]:
     return tuple(found)
 
 
-def _documents(items: Sequence[Item]) -> tuple[Document, ...]:
-    """The documents seen, in their last seen version; what was read in full replaces the pieces a search found."""
+def _documents(items: Sequence[Item], reads: Sequence[str]) -> tuple[Document, ...]:
+    """The documents seen, in their last seen version; what was read in full replaces the pieces a search found. Those that
+    are read are no longer shown as found: the order of `reads` tells how promising they looked."""
     order: dict[tuple[str, str], list[Passage]] = {}
     best: dict[tuple[str, str], float] = {}
     found_by: dict[tuple[str, str], float] = {}
@@ -286,5 +289,7 @@ def _documents(items: Sequence[Item]) -> tuple[Document, ...]:
         chosen = {(passage.start, len(passage.text)): passage for passage in whole or current}
         ordered = tuple(chosen[place] for place in sorted(chosen))
         version = passages[-1].version
-        documents.append(Document(key[1], key[0], version, ordered, bool(whole), rank, found_by.get(key, _UNSEARCHED)))
+        looked = 1 - _READ_LATER * reads.index(key[1]) if key[1] in reads else _UNSEARCHED
+        found = found_by.get(key, max(looked, _READ_LATER))
+        documents.append(Document(key[1], key[0], version, ordered, bool(whole), rank, found))
     return tuple(documents)

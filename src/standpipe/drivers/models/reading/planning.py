@@ -47,12 +47,12 @@ class Steps:
         self._asked.append(wanted)
         return self._add("search", {"query": query} if limit == 8 else {"query": query, "limit": limit}, why)
 
-    def read(self, document: Document, why: str) -> bool:
+    def read(self, source: str, why: str) -> bool:
         """Read a document in full, unless that was asked for before."""
-        if document.source in self._read or "read" not in self._offered:
+        if source in self._read or "read" not in self._offered:
             return False
-        self._read.add(document.source)
-        return self._add("read", {"source": document.source}, why)
+        self._read.add(source)
+        return self._add("read", {"source": source}, why)
 
     def _add(self, tool: str, arguments: dict[str, Any], why: str) -> bool:
         if len(self.found) >= self._most:
@@ -84,13 +84,21 @@ def first_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], o
                 steps.search(_query(lens.part), f"for the part: {lens.part.text}", again=True)
         reason = f"a text about {about}: its parts, its numbers, and what went wrong before"
         return Move(tuple(steps.found[:_DOCUMENT_PLAN_MAX]), reason)
+    back = question.follow or (evidence.earlier and any(lens.part.leans for lens in lenses))
+    for source in _cited_before(evidence) if back else ():
+        steps.read(source, "the answer before cites it")
     for lens in lenses:
-        if len(lenses) > 1:
+        if len(lenses) > 1 or back:
             steps.search(_query(lens.part), f"for the part: {lens.part.text}", again=True)
         _missing_words(lens, evidence, steps)
     for document in [*_bearers(lenses), *_promising(lenses, 3 if len(lenses) == 1 else 2)]:
-        steps.read(document, "among the most promising of what the first search found")
+        steps.read(document.source, "among the most promising of what the first search found")
     return Move(tuple(steps.found), "read what looks most to the point" + (", part by part" if len(lenses) > 1 else ""))
+
+
+def _cited_before(evidence: Evidence) -> list[str]:
+    """The documents that the last answer cites, the first two."""
+    return list(dict.fromkeys(citation.source for citation in evidence.earlier[-1][1].citations))[:2]
 
 
 def _missing_words(lens: Lens, evidence: Evidence, steps: Steps) -> None:
@@ -159,7 +167,7 @@ def _read_latest(question: Question, evidence: Evidence, steps: Steps, reasons: 
     for name, members in series(evidence):
         about = [d for d in members if any(term.within(d.vocabulary) for term in question.subject)]
         latest = [document for document in (about if len(about) >= 3 else members) if not document.read][:LATEST]
-        read = [document for document in latest if steps.read(document, f"one of the latest of {name}")]
+        read = [document for document in latest if steps.read(document.source, f"one of the latest of {name}")]
         if read:
             reasons.append(f"{name} holds {len(members)} reports that were found, and the latest say what to look out for")
             because += [document.source for document in read]
@@ -174,9 +182,9 @@ def _closer(lenses: Sequence[Lens], steps: Steps, reasons: list[str], because: l
         score, best = lens.ranked[0]
         read = max((worth for worth, document in lens.ranked if document.read), default=0.0)
         for document in _bearers([lens]):
-            if steps.read(document, f"it bears a name from: {lens.part.text}"):
+            if steps.read(document.source, f"it bears a name from: {lens.part.text}"):
                 reasons.append(f"{document.source} bears a name that was asked for")
-        if not best.read and score > _BETTER * read and steps.read(best, f"promising for: {lens.part.text}"):
+        if not best.read and score > _BETTER * read and steps.read(best.source, f"promising for: {lens.part.text}"):
             reasons.append(f"{best.source} was found since and is closer to '{lens.part.text}' than what was read")
             because.append(best.source)
         judged = support(lens)

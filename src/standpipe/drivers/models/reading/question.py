@@ -10,7 +10,7 @@ import msgspec
 from standpipe.drivers.models.reading.clauses import clauses, follow
 from standpipe.drivers.models.reading.cues import kinds
 from standpipe.drivers.models.reading.focus import focus
-from standpipe.drivers.models.reading.terms import STOP, WEAK, compound, forms, joined, pieces, words
+from standpipe.drivers.models.reading.terms import STOP, WEAK, compound, forms, joined, made_up, pieces, words
 
 _LENGTH_MAX = 4000
 _PARTS_MAX = 8
@@ -150,9 +150,10 @@ class _Reader(msgspec.Struct, frozen=True):
 def _term(word: str, joints: list[str], *, weak: bool, opening: bool) -> Term:
     """A word as a term; `joints` are what it may be part of when written as one word with a neighbour."""
     own = pieces(word)
-    ways = {frozenset(own)} if len(own) > word.count("-") else set()  # not by `call` alone for `on-call`
-    ways |= {frozenset((joined(word),))} if len(own) > 1 or "-" in word else set()
+    made = made_up(word)
+    ways = {frozenset(own)} if len(own) > 1 or not made else set()  # `on-call` is not there by `call` alone
+    ways |= {frozenset((joined(word),))} if made else set()
     ways |= {frozenset((joint,)) for joint in joints}
     name = bool(_NAME.search(word)) or (word[0].isupper() and not opening)
-    everyday = len(own) > word.count("-") and all(piece in WEAK or piece.isdigit() for piece in own)
+    everyday = (len(own) > 1 or not made) and all(piece in WEAK or piece.isdigit() for piece in own)
     return Term(word, tuple(sorted(ways, key=sorted)), weak or (not name and everyday), name and not weak)

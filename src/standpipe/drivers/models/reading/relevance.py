@@ -8,10 +8,10 @@ from functools import cached_property
 
 import msgspec
 
-from standpipe.drivers.models.reading.cues import fit, points_elsewhere
+from standpipe.drivers.models.reading.cues import defines, fit, points_elsewhere
 from standpipe.drivers.models.reading.evidence import Cited, Document, Evidence
 from standpipe.drivers.models.reading.question import Part, Term
-from standpipe.drivers.models.reading.terms import flow
+from standpipe.drivers.models.reading.terms import flow, terms
 
 _NAME, _STRONG, _WEAK = 1.5, 1.0, 0.4
 _FOCAL = 0.6  # an everyday word in the very thing asked for, or where the part has hardly any other
@@ -19,6 +19,7 @@ _ONLY = 0.8  # an everyday word that is all a part says of itself
 _CONTEXT = 0.45
 _FLOOR = 0.2
 _LONG, _USUAL = 0.04, 25  # a place found in a document twice as long as usual (in sentences) is worth 4 % less
+_DEFINES = 0.45
 _UNIT_MAX = 1.35
 _REACH = 2  # sentences on either side that count as near
 
@@ -144,7 +145,7 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
         near = max((share for share, _ in self.windows(document)), default=0.0)
         near *= 1 - _LONG * math.log2(max(1.0, len(document.cited) / _USUAL))
         said = max(self.units(document), default=0.0) / _UNIT_MAX
-        return 0.25 * spoken / total + 0.3 * near + 0.2 * said + 0.18 * self.named(document) + 0.07 * document.found
+        return 0.23 * spoken / total + 0.27 * near + 0.18 * said + 0.17 * self.named(document) + 0.15 * document.found
 
     def named(self, document: Document) -> float:
         """The share of the words of the document's name that the part speaks of (what it only takes from the context counts
@@ -186,22 +187,29 @@ class Lens(msgspec.Struct, frozen=True, dict=True):
         known = self._units.get(document.rank)
         if known is None:
             name = self.mask(document.name)
-            known = [
-                self._unit(cited, own, above) if own or above or name or share else 0.0
-                for cited, (own, above), (share, _) in zip(
-                    document.cited, self.masks(document), self.windows(document), strict=True
-                )
-            ]
+            known, headings = [], None
+            for cited, (own, above), (share, _) in zip(
+                document.cited, self.masks(document), self.windows(document), strict=True
+            ):
+                first, headings = cited.unit.headings != headings, cited.unit.headings
+                known.append(self._unit(cited, own, above, first=first) if own or above or name or share else 0.0)
             self._units[document.rank] = known
         return known
 
-    def _unit(self, cited: Cited, own: Mask, above: Mask) -> float:
+    @cached_property
+    def _defined(self) -> frozenset[str]:
+        """The stems of the thing asked for, everyday words left out."""
+        return terms(" ".join(term.word for group in self.part.focus for term in group if not term.weak))
+
+    def _unit(self, cited: Cited, own: Mask, above: Mask, *, first: bool) -> float:
         unit = cited.unit
         if not self.adds(cited) or unit.text.endswith("?") or points_elsewhere(unit):
             return 0.0
         score = 0.25 + 0.45 * self.share(own) + 0.2 * self.share(own | above) + 0.4 * fit(self.part.kinds, unit)
         if unit.kind in ("row", "setting", "cell"):
             score -= 0.1
+        if "define" in self.part.kinds and self._defined and defines(unit, self._defined, first=first):
+            score += _DEFINES
         if len(unit.text) > 400 or (unit.text.endswith(":") and not unit.code):
             score *= 0.7
         return score + 0.05 / (1 + cited.place / 1500)

@@ -73,6 +73,9 @@ def _cover(lens: Lens) -> tuple[list[Document], list[Document], Mask]:
         if gain > (_GAIN if chosen else 0.0) or (chosen and (rival or unsure)):
             chosen.append(document)
             have |= near
+    for document in [document for _, document in lens.ranked if lens.named(document) == 1.0][:2]:  # it is about just this
+        if document not in needed and lens.share(_best_place(lens, document), wanted) > 0:
+            needed.append(document)
     for term, _ in lens.essential:  # a name is best looked up in the document that bears it
         home = next((document for _, document in lens.ranked if term.within(document.name)), None)
         if term.name and home is not None and not any(term.within(document.name) for document in needed):

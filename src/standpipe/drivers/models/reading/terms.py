@@ -146,10 +146,12 @@ def pieces(word: str) -> tuple[str, ...]:
 @lru_cache(maxsize=65536)
 def forms(word: str) -> tuple[str, ...]:
     """All terms a word counts as: its pieces, and for a compound the whole written as one word."""
-    found = pieces(word)
-    if "-" in word or len(found) > 1:
-        return (*found, joined(word))
-    return found
+    return (*pieces(word), joined(word)) if made_up(word) else pieces(word)
+
+
+def made_up(word: str) -> bool:
+    """Whether a word is made of several: `post-mortem`, `etcdNoLeader`."""
+    return "-" in word or (word.isascii() and not _PLURAL_ACRONYM.fullmatch(word) and bool(_MIXED.search(word)))
 
 
 def joined(word: str) -> str:
