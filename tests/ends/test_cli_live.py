@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
 import signal
@@ -16,7 +17,15 @@ from pathlib import Path
 
 import apsw
 import pytest
+from rich.console import Console
 from tests.ends.command_line import STANDPIPE, CommandLine
+
+from standpipe.core.amounts import NOTHING, Limits
+from standpipe.core.details import Step, Why
+from standpipe.core.events import Event, PlanPatched, SessionFact, TurnRequested, TurnStarted
+from standpipe.core.items import Draft, Text, ToolCall, place
+from standpipe.entrypoints.live import picture
+from standpipe.entrypoints.story import Story
 
 QUESTION = "How do I restart the intake pump?"
 
@@ -52,6 +61,35 @@ def test_a_terminal_gets_a_live_view_and_then_the_answer(standpipe: CommandLine,
     for word in ("plan 1", "first look", "search", "by extractive", "0.25 USD", "model calls", "s left", "completed"):
         assert word in drawn, word
     assert "\x1b]0;" not in drawn and "\x1b[31m" + "the rope" not in drawn, "a document does not steer the terminal"
+
+
+def test_what_was_withdrawn_is_drawn_no_more() -> None:
+    question = place(Draft(Text("What now?")), "1.0", "user")
+    steps = [{"id": "a", "tool": "search", "arguments": {"query": "the secret valve"}}]
+    plan = place(Draft(ToolCall("plan", {"parts": ["secret part"], "reason": "a secret reason", "steps": steps})), "3.0", "m")
+    story = Story("t1")
+    facts: list[SessionFact] = [
+        TurnRequested("t1", "r", (question,)),
+        TurnStarted("t1", Limits(NOTHING, 1_000), NOTHING, 1_000, 1_000),
+        PlanPatched("t1", 1, Why("plan", "3.0"), (Step("st1", "tool", "search", "3.0", "0"),), (plan,)),
+    ]
+    for seq, fact in enumerate(facts, 1):
+        story.take(Event(seq, "runtime", (), fact), 0)
+    assert story.parts == ("secret part",)
+    assert drawn(story).count("secret") == 2
+
+    story.forget(("3.0",))
+
+    assert not story.parts
+    assert "secret" not in drawn(story)
+
+
+def drawn(story: Story) -> str:
+    """The picture of a story."""
+    console = Console(file=io.StringIO(), width=100)
+    console.print(picture(story, 500))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 @contextlib.contextmanager

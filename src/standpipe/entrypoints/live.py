@@ -16,8 +16,8 @@ from standpipe.entrypoints.words import money, seconds, shortened
 
 TICK_S = 0.1
 """How often clocks move on while nothing happens."""
-DRAWN_S = 0.02
-"""Events that come closer together share a picture; one takes some 3 ms."""
+DRAWN_S = 0.05
+"""Events that come closer together share a picture, unless they change the plan; one takes up to 10 ms."""
 SHOW_CURSOR = "\x1b[?25h"
 """What a terminal needs to hear if a view is left without its end."""
 STEPS_MAX = 24
@@ -58,9 +58,9 @@ class LiveView:
         self._live.update(picture(self._story, _now()), refresh=True)
         self._live.stop()
 
-    def draw(self) -> None:
-        """Draw again, unless that was done a moment ago: the next tick will."""
-        if time.monotonic() - self._drawn_at >= DRAWN_S:
+    def draw(self, at_once: bool = False) -> None:
+        """Draw again; unless it must be at once, not so soon after the last time: the next tick will."""
+        if at_once or time.monotonic() - self._drawn_at >= DRAWN_S:
             self._live.update(picture(self._story, _now()), refresh=True)
             self._drawn_at = time.monotonic()
 

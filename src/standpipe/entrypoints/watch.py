@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from standpipe.core.events import Event, ItemsWithdrawn
+from standpipe.core.events import Event, ItemsWithdrawn, PlanPatched
 from standpipe.engine.house import House, Turn
 from standpipe.entrypoints.exits import CANCELLED
 from standpipe.entrypoints.live import SHOW_CURSOR, LiveView
@@ -72,7 +72,7 @@ async def watch(house: House, turn: Turn, interrupts: Interrupts, news: News | N
     try:
         if live and on_terminal():
             async with LiveView(story) as view:
-                await _follow(turn, story, lambda _event, _lines: view.draw())
+                await _follow(turn, story, lambda event, _: view.draw(isinstance(event.fact, PlanPatched | ItemsWithdrawn)))
         else:
             await _follow(turn, story, news)
     finally:
