@@ -136,7 +136,7 @@ def defines(unit: Unit, subject: frozenset[str], *, first: bool) -> bool:
     if any(subject <= title and len(title - subject) <= 1 for title in titles):
         return True
     opening = _IS.match(unit.text)
-    return bool(opening) and subject <= terms(opening[1])
+    return opening is not None and subject <= terms(opening[1])
 
 
 def fit(wanted: frozenset[str], unit: Unit) -> float:

@@ -109,7 +109,8 @@ class Document(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def vocabulary(self) -> frozenset[str]:
         """All terms of the document: name, path, headings, text."""
-        return frozenset(self.counts) | self.name | self.headings | terms(self.group.replace("_", " "))
+        around = (self.name, self.headings, terms(self.group.replace("_", " ")))
+        return frozenset(self.counts).union(*around, *(cited.unit.terms for cited in self.cited))
 
     @property
     def group(self) -> str:

@@ -15,14 +15,15 @@ from standpipe.drivers.models.reading.relevance import Lens
 from standpipe.drivers.models.reading.support import support
 from standpipe.drivers.models.reading.terms import pieces, terms, words
 
-STEPS_MAX = 9
+STEPS_MAX = 10
 """Searches and reads of a turn: with the first look, the model calls and the reserve they fit into sixteen steps."""
 PLAN_MAX = 5
-_DOCUMENT_PLAN_MAX = 4
+_DOCUMENT_PLAN_MAX = 5
 _WIDE = 50
 _NEW = 0.34  # a search is new when this share of its terms was in no search before
 _CLOSE = 0.72  # of the best document's worth, what another must have to be read as well
 _BETTER = 1.1
+_RIVAL = 0.8  # of the most striking finding's score, what a second one must have to be looked into as well
 _TROUBLE = "incident problem failure cause impact severity"
 _NUMBERS = "settings limits configuration"
 
@@ -144,10 +145,14 @@ def next_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], of
     reasons: list[str] = []
     because: list[str] = []
     if question.document or any("cause" in lens.part.kinds for lens in lenses):
-        for finding in [finding for finding in findings(question, evidence, lenses) if finding.notable][:2]:
+        notable = [finding for finding in findings(question, evidence, lenses) if finding.notable]
+        for finding in [finding for finding in notable if finding.score >= _RIVAL * notable[0].score][:2]:
             if steps.search(finding.words, f"what {finding.words} is", 12, again=True):
                 where = f"{len(finding.sources)} of the latest of {finding.series}"
                 reasons.append(f'"{finding.words}" recurs in {where} and nothing asked for it')
+                for document in evidence.documents:
+                    if set(finding.terms) <= document.name:
+                        steps.read(document.source, f"it is about {finding.words}")
                 because += finding.sources
         if not reasons:
             _read_latest(question, evidence, steps, reasons, because)
@@ -165,6 +170,8 @@ def findings(question: Question, evidence: Evidence, lenses: Iterable[Lens]) -> 
 def _read_latest(question: Question, evidence: Evidence, steps: Steps, reasons: list[str], because: list[str]) -> None:
     """Read the latest documents of a series that speak of what the question is about."""
     for name, members in series(evidence):
+        if any(document.read for document in members):
+            continue
         about = [d for d in members if any(term.within(d.vocabulary) for term in question.subject)]
         latest = [document for document in (about if len(about) >= 3 else members) if not document.read][:LATEST]
         read = [document for document in latest if steps.read(document.source, f"one of the latest of {name}")]

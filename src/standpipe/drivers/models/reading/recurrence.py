@@ -90,8 +90,8 @@ def _of_series(name: str, members: Sequence[Document], rest: Sequence[Document],
         if before > max(1, len(earlier) // 4):
             continue
         outside = sum(_has(document, key) for document in rest)
-        share = named[key] / len(places[key])
-        kind = _NAMED if share > 0.5 else _PAIR if len(key) == 2 else 1.0
+        plain = any(text[0].islower() for text in written[key])
+        kind = _NAMED if named[key] and not plain else _PAIR if len(key) == 2 else 1.0
         if kind == 1.0 and key[0] in WEAK:
             continue
         rare = math.log((len(rest) + 2) / (outside + 1)) + math.log((len(earlier) + 2) / (before + 1))

@@ -73,7 +73,7 @@ _WEAK_WORDS = """able about accept access achieve acknowledge act action actual 
     rescue resist resolve resort respond rest restrict result retain retire retry return reuse reveal reverse
     revert review reward rid ride right rise role roll room rough round rude ruin rule run rush sad safe
     satisfy save say scare scatter seat section secure see seek seem seen seldom select send senior sense
-    sentence separate serious set settle shake shape share sharp shift shine shock shoot short shout show
+    sentence separate serious service set settle shake shape share sharp shift shine shock shoot short shout show
     shrink shut sick side sign silent silly similar simple single sit situation size skip sleep slide slight
     slip slow slowly small smart smell smile smooth soft solve somebody somehow someone someplace something
     sometimes somewhat somewhere soon sooner sorry sort sound spare speak special specific speed spell spend
