@@ -195,7 +195,9 @@ def _unpark(state: State, world: World, now: int) -> Recorder:
     closed = [a for a in turn.asks.values() if a.outcome and a.step in turn.live]
     if turn.parked_at and (closed or turn.cancel):
         shift = now - turn.parked_at
-        record.add(TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift), *(a.asked for a in closed))
+        record.add(
+            TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift), *(a.asked for a in closed), turn.cancelled_at
+        )
     return record
 
 

@@ -181,7 +181,7 @@ class _Drive:
                 continue
             self.running[command] = asyncio.ensure_future(self._do(command))
         for command, task in list(self.running.items()):
-            if command not in owed and isinstance(command, Perform) and self._may_be_cut(command):
+            if command not in owed and not isinstance(command, Remember) and self._may_be_cut(command):
                 task.cancel()
         turn = self.state.turn
         for call in (turn.calls[id] for id in turn.open) if turn is not None else ():
@@ -189,10 +189,10 @@ class _Drive:
             if command not in owed and command not in self.running:  # granted, and unwanted before it was begun
                 self.results.put_nowait((None, Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)))
 
-    def _may_be_cut(self, command: Perform) -> bool:
+    def _may_be_cut(self, command: Perform | Approve) -> bool:
         """An effect under way is not let go of before it is recorded."""
         turn = self.state.turn
-        call = turn.calls.get(command.call) if turn is not None else None
+        call = turn.calls.get(command.call) if turn is not None and isinstance(command, Perform) else None
         if call is None or call.route is not None:
             return True
         agent = self.setup.fixed.agents.get(self.state.agent)
@@ -209,6 +209,9 @@ class _Drive:
             self.results.put_nowait((command, await self._done(command)))
         except Exception as trouble:
             self.results.put_nowait((command, trouble))
+        except asyncio.CancelledError:  # a person is not waited for any more; a call says itself that it was given up
+            self.running.pop(command, None)
+            raise
 
     async def _done(self, command: Command) -> Result:
         match command:

@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 from standpipe.core.admit import Ask, Cancel, Refusal, Reply, Wish, admit
 from standpipe.core.amounts import Amounts
 from standpipe.core.apply import apply, fold
-from standpipe.core.events import Answered, Event, Frame, TurnEnded, TurnParked, TurnRequested, TurnStarted
+from standpipe.core.events import Answered, Asked, AskExpired, Event, Frame, TurnEnded, TurnParked, TurnRequested, TurnStarted
 from standpipe.core.explain import Summary, summarise
 from standpipe.core.items import Answer, Citation, Conflict, Gap
 from standpipe.core.state import State
@@ -41,6 +41,8 @@ class Turn:
     def __init__(self, setup: Setup, drives: Drives, session: str, turn: str, after: int, began: int) -> None:
         self._setup, self._drives, self._after, self._began = setup, drives, after, began
         self._frames: list[Frame] = []
+        self._current = ""
+        self._asks: dict[str, str] = {}
         self._summary = Summary(turn)
         self._answer: Answer | None = None
         self.session = session
@@ -58,25 +60,34 @@ class Turn:
         """The turn's own events in order, to its end or until it is parked. Raises StoreError if its drive failed."""
         if self._summary.outcome:
             return
-        self.parked, current = False, ""
+        self.parked = False
         self._drives.start(self.session)
         log = self._setup.ports.log
         async for frame, event in follow(log, self.session, self._after, lambda: self._drives.watch(self.session)):
             fact, self._after = event.fact, event.seq
             if isinstance(fact, TurnStarted):
-                current = fact.turn
-            asked = isinstance(fact, TurnRequested | TurnEnded) and fact.turn == self.id
-            if not asked and current != self.id:
-                continue
-            if not self._frames or self._frames[-1].first_seq != frame.first_seq:
-                self._frames.append(frame)
-            yield event
+                self._current = fact.turn
+            if self._current == self.id or (isinstance(fact, TurnRequested | TurnEnded) and fact.turn == self.id):
+                if not self._frames or self._frames[-1].first_seq != frame.first_seq:
+                    self._frames.append(frame)
+                yield event
             if isinstance(fact, TurnEnded) and fact.turn == self.id:
                 break
-            if isinstance(fact, TurnParked) and (await log.heads(self.session))[0] == event.seq:
+            if isinstance(fact, Asked):
+                self._asks[fact.ask] = fact.kind
+            elif isinstance(fact, Answered | AskExpired):
+                self._asks.pop(fact.ask, None)
+            if isinstance(fact, TurnParked | TurnRequested) and await self._waits_for_a_person(event.seq):
                 self.parked = True
                 break
         await self._conclude()
+
+    async def _waits_for_a_person(self, seq: int) -> bool:
+        """Whether the session is parked as of event `seq`, its last, and nobody in this process is about to answer."""
+        row = await self._setup.ports.log.row(self.session)
+        last, _ = await self._setup.ports.log.heads(self.session)
+        asked_here = self._setup.approve is not None and "question" not in self._asks.values()
+        return row is not None and row.state == "parked" and last == seq and not asked_here
 
     async def wait(self) -> Turn:
         """Follow the turn to its end (or until it is parked), without looking at its events."""
@@ -298,5 +309,5 @@ def _turn_of(events: list[Event], state: State) -> str:
 
 
 def _error(refusal: Refusal) -> Exception:
-    kinds = {"empty": UsageError, "too long": UsageError, "not found": NotFound}
+    kinds = dict.fromkeys(("empty", "too long", "not text", "bad name"), UsageError) | {"not found": NotFound}
     return kinds.get(refusal.code, Refused)(refusal.text)

@@ -201,8 +201,10 @@ def _typed(answer: ToolSpec, agent: AgentSpec) -> ToolSpec:
     """The answer tool with the schema of the agent's typed result, where it has one."""
     if agent.answer is None:
         return answer
-    properties = {**answer.parameters.get("properties", {}), "value": agent.answer}
-    return msgspec.structs.replace(answer, parameters={**answer.parameters, "properties": properties})
+    value = {name: part for name, part in agent.answer.items() if name != "$defs"}
+    definitions = {**answer.parameters.get("$defs", {}), **agent.answer.get("$defs", {})}  # references count from the root
+    properties = {**answer.parameters.get("properties", {}), "value": value}
+    return msgspec.structs.replace(answer, parameters={**answer.parameters, "properties": properties, "$defs": definitions})
 
 
 def _offered(job: Job) -> list[ToolSpec]:
