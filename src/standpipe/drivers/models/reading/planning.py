@@ -92,7 +92,7 @@ def first_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], o
         if len(lenses) > 1 or back:
             steps.search(_query(lens.part), f"for the part: {lens.part.text}", again=True)
         _missing_words(lens, evidence, steps)
-    for document in [*_bearers(lenses), *_promising(lenses, 3 if len(lenses) == 1 else 2)]:
+    for document in [*_first_found(evidence), *_bearers(lenses), *_promising(lenses, 3 if len(lenses) == 1 else 2)]:
         steps.read(document.source, "among the most promising of what the first search found")
     return Move(tuple(steps.found), "read what looks most to the point" + (", part by part" if len(lenses) > 1 else ""))
 
@@ -119,6 +119,11 @@ def _missing_words(lens: Lens, evidence: Evidence, steps: Steps) -> None:
         steps.search(_words(everyday), "what is said in everyday words", again=True)
     if len(evidence.documents) < 4:
         steps.search(_query(lens.part), "a wider look: the first search showed few documents", _WIDE, again=True)
+
+
+def _first_found(evidence: Evidence) -> list[Document]:
+    """What the first search thought best of."""
+    return [document for document in evidence.documents if document.found == 1.0][:1]
 
 
 def _bearers(lenses: Sequence[Lens]) -> list[Document]:

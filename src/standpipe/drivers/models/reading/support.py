@@ -13,10 +13,12 @@ from standpipe.drivers.models.reading.relevance import Lens, Mask
 _SUPPORTED = 0.6
 _DOUBTFUL = 0.45
 _TOLD = 0.25  # of a situation that is only described, a document need not use the same words
-_DOCUMENTS_MAX = 5
+_DOCUMENTS_MAX = 6
 _GAIN = 0.15
 _RIVAL = 0.75  # a document almost as relevant as the best, that covers as much, is quoted as well
-_SURE = 0.45  # where no document is more relevant than this, all that are almost as relevant are heard
+_SURE = 0.5  # where no document is more relevant than this, all that are almost as relevant are heard
+_FOUND = 0.9  # and all that a search thought almost the best
+_LEAST = 0.15
 
 
 class Support(msgspec.Struct, frozen=True):
@@ -61,13 +63,14 @@ def _cover(lens: Lens) -> tuple[list[Document], list[Document], Mask]:
     needed: list[Document] = []
     have: Mask = 0
     wanted = lens.essential_mask
+    best = lens.ranked[0][0] if lens.ranked else 0.0
     for score, document in lens.ranked:
-        if score < 0.15 or len(chosen) == _DOCUMENTS_MAX:
+        if score < _LEAST or len(chosen) == _DOCUMENTS_MAX:
             break
         near = _best_place(lens, document)
         gain = lens.share(have | near, wanted) - lens.share(have, wanted)
-        rival = score >= _RIVAL * lens.ranked[0][0] and lens.share(near, wanted) >= lens.share(have, wanted)
-        unsure = lens.ranked[0][0] < _SURE and score >= _RIVAL * lens.ranked[0][0]
+        rival = score >= _RIVAL * best and lens.share(near, wanted) >= lens.share(have, wanted)
+        unsure = best < _SURE and (score >= _RIVAL * best or document.found >= _FOUND)
         if gain > (_GAIN if chosen else 0.0) or unsure:
             needed.append(document)
         if gain > (_GAIN if chosen else 0.0) or (chosen and (rival or unsure)):

@@ -166,14 +166,19 @@ def terms(text: str) -> frozenset[str]:
     return frozenset(single.union(*(compound(one, two) for one, two in pairwise(found) if one in _BEFORE or two in _AFTER)))
 
 
+_LIGHT = frozenset(
+    """be becom bring carri come end figur fill find get give go hang help hold keep look make move pick point put run set show
+    sort stand start stay take talk think turn wait work write""".split()
+)
 _AFTER = frozenset("back up out down off over away in".split())
 _BEFORE = frozenset("on off On Off".split())
 
 
 @lru_cache(maxsize=65536)
 def compound(one: str, two: str) -> tuple[str, ...]:
-    """What two neighbouring words count as together if one of them is a particle: `rolled back` is a `rollback`."""
-    if two in _AFTER and one.lower() not in STOP:
+    """What two neighbouring words count as together if one of them is a particle: `rolled back` is a `rollback`. Verbs that
+    make everyday idioms with any particle do not count."""
+    if two in _AFTER and one.lower() not in STOP and stem(one) not in _LIGHT:
         return (stem(stem(one) + two),)
     if one.lower() in _BEFORE and two.lower() not in STOP:
         return (stem(one.lower() + two),)
