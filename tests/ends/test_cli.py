@@ -14,6 +14,8 @@ from typing import Any
 from tests.ends.command_line import CommandLine
 
 from standpipe import wiring
+from standpipe.core.events import RelationsChanged
+from standpipe.engine.access import change
 
 RESTART = "How do I restart the intake pump?"
 KEYS = {
@@ -108,6 +110,23 @@ def test_relations_are_changed_checked_and_explained(standpipe: CommandLine, rul
     assert revoked.status == 0 and f"at revision {granted.json['revision'] + 1}" in revoked.out
     assert nothing.status == 4 and "is not in force" in nothing.trouble
     assert "user:pell" in standpipe("access", "list").out
+
+
+def test_changes_at_the_same_time_are_all_made(ruled: Path, tmp_path: Path) -> None:
+    async def grant_all() -> tuple[list[int], list[str]]:
+        async with wiring.open(store=f"sqlite:///{tmp_path}/standpipe.db") as house:
+            folder = (await house.sync(ruled)).folder
+            wanted = [
+                RelationsChanged("local", folder, "command", granted=(f"document:pay/bonus.md#reader@user:u{n}",))
+                for n in (*range(8), 0)
+            ]
+            done = await asyncio.gather(*(change(house.setup, one, "test") for one in wanted))
+            return [one.revision for one in done], await house.ports.access.relations("local", folder)
+
+    revisions, relations = asyncio.run(grant_all())
+
+    assert len(set(revisions)) == 8, "granted twice is granted once"
+    assert len([relation for relation in relations if "@user:u" in relation]) == 8
 
 
 def test_where_a_relation_belongs_must_be_clear(standpipe: CommandLine, docs: Path, tmp_path: Path) -> None:

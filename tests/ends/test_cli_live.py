@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import io
@@ -20,14 +21,21 @@ import pytest
 from rich.console import Console
 from tests.ends.command_line import STANDPIPE, CommandLine
 
+from standpipe import wiring
 from standpipe.core.amounts import NOTHING, Limits
 from standpipe.core.details import Step, Why
-from standpipe.core.events import Event, PlanPatched, SessionFact, TurnRequested, TurnStarted
+from standpipe.core.events import Event, PlanPatched, RelationsChanged, SessionFact, TurnRequested, TurnStarted
 from standpipe.core.items import Draft, Text, ToolCall, place
+from standpipe.engine.access import change
+from standpipe.engine.house import Turn
 from standpipe.entrypoints.live import picture
+from standpipe.entrypoints.session import check_once_more
 from standpipe.entrypoints.story import Story
+from standpipe.entrypoints.watch import Interrupts, watch
+from standpipe.errors import Refused
 
 QUESTION = "How do I restart the intake pump?"
+BONUS = "document:pay/bonus.md#reader@user:jonna"
 
 
 def on_a_terminal(folder: Path, *tokens: str) -> tuple[int, str]:
@@ -84,6 +92,35 @@ def test_what_was_withdrawn_is_drawn_no_more() -> None:
     assert "secret" not in drawn(story)
 
 
+def test_what_was_withdrawn_before_it_is_told_is_not_told(ruled: Path, tmp_path: Path) -> None:
+    async def watch_late() -> tuple[Story, str]:
+        async with wiring.open(store=f"sqlite:///{tmp_path}/standpipe.db") as house:
+
+            async def ask(session: str | None = None) -> Turn:
+                question = "What is the bonus of the crew?"
+                return await house.ask(question, principal="user:jonna", docs=[ruled], session=session, request="r1")
+
+            turn = await ask()
+            seen = await watch(house, turn, Interrupts(), live=False)
+            assert any(step.about for step in seen.steps.values() if step.epoch > 1)
+            right = RelationsChanged("local", (await house.sync(ruled)).folder, "command", revoked=(BONUS,))
+            assert (await change(house.setup, right, "test")).revoked == (BONUS,)
+            lines: list[str] = []
+            again = await ask(turn.session)
+            story = await watch(house, again, Interrupts(), lambda _, news: lines.extend(news), live=False)
+            assert again.withheld
+            with pytest.raises(Refused, match="withheld"):
+                await check_once_more(house, again)
+            return story, "\n".join(lines)
+
+    story, told = asyncio.run(watch_late())
+
+    later = [step for step in story.steps.values() if step.epoch > 1]
+    assert later and not any(step.about for step in later)
+    assert not any(patch.reason for patch in story.patches)
+    assert not [line for line in told.splitlines() if line.startswith("plan") and ": " in line]
+
+
 def drawn(story: Story) -> str:
     """The picture of a story."""
     console = Console(file=io.StringIO(), width=100)
@@ -105,13 +142,12 @@ def locked(store: Path) -> Iterator[None]:
 
 
 def waiting_at(process: subprocess.Popen[str], store: Path) -> None:
-    """Return when the process has the store open and has had time to come to its first write."""
+    """Return when the process has begun to read from its store: what it does next is to write, and to wait for that."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
         with contextlib.suppress(OSError):
             links = [os.readlink(link) for link in Path(f"/proc/{process.pid}/fd").iterdir()]
-            if str(store) in links:
-                time.sleep(0.5)
+            if links.count(str(store)) > 1:
                 return
         time.sleep(0.01)
     raise AssertionError("the process did not open its store")

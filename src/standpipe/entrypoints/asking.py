@@ -11,7 +11,7 @@ from standpipe.entrypoints.answers import as_json, tell, tell_where_to_look
 from standpipe.entrypoints.exits import DONE, FAILED, OUTCOMES
 from standpipe.entrypoints.options import Asking
 from standpipe.entrypoints.output import say, say_json, trouble
-from standpipe.entrypoints.session import find, principal_named, readable
+from standpipe.entrypoints.session import check_once_more, find, principal_named, readable
 from standpipe.entrypoints.watch import Interrupts, watch
 from standpipe.entrypoints.words import plural
 from standpipe.ports import SessionRow, Synced
@@ -54,6 +54,7 @@ async def ask(house: House, question: str, how: Asking, *, json: bool) -> int:
         )
         story = await watch(house, turn, interrupts, live=not json)
     turn.elapsed_ms += indexed_ms
+    await check_once_more(house, turn)
     if json:
         say_json(as_json(turn))
     else:
@@ -85,9 +86,6 @@ def told_of(folder: Path, synced: Synced) -> str:
 
 def _concluded(turn: Turn) -> int:
     """The exit status of a turn that is over, and a sentence where it has no answer."""
-    if turn.withheld:
-        trouble("The answer is withheld: a source of it may no longer be read.")
-        return FAILED
     if turn.outcome == "failed":
         trouble(f"The turn failed: {turn.reason}; `standpipe show {turn.session}` says what was tried.")
     if turn.outcome == "parked":

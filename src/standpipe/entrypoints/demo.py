@@ -19,6 +19,7 @@ from standpipe.entrypoints.asking import remembered
 from standpipe.entrypoints.exits import CANCELLED, DONE, FAILED
 from standpipe.entrypoints.options import Common
 from standpipe.entrypoints.output import on_terminal, say, say_heading, say_json, trouble
+from standpipe.entrypoints.session import check_once_more
 from standpipe.entrypoints.watch import Interrupts, watch
 from standpipe.ports import Append, Appended, Fenced, Log, Short, Stale
 from standpipe.settings import load
@@ -135,6 +136,7 @@ async def _play(house: House, log: Watched, script: Script, sample: Path, *, jso
     if turn.outcome == "cancelled":
         return CANCELLED
     did_not_happen = missing(await house.ports.log.read(turn.session), turn, script)
+    await check_once_more(house, turn)
     if json:
         withdrawn = [source.path for source in turn.summary.withdrawn]
         say_json({**as_json(turn), "withdrawn": withdrawn, "did_not_happen": did_not_happen})

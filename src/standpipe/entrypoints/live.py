@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from standpipe.core.events import Event, ItemsWithdrawn, PlanPatched
 from standpipe.entrypoints.story import CallLine, StepLine, Story, name_of, spent_line
 from standpipe.entrypoints.words import money, seconds, shortened
 
@@ -63,6 +64,10 @@ class LiveView:
         if at_once or time.monotonic() - self._drawn_at >= DRAWN_S:
             self._live.update(picture(self._story, _now()), refresh=True)
             self._drawn_at = time.monotonic()
+
+    def news(self, event: Event, _lines: list[str]) -> None:
+        """Draw what an event changed; a change of the plan at once."""
+        self.draw(isinstance(event.fact, PlanPatched | ItemsWithdrawn))
 
     async def _tick(self) -> None:
         while True:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from standpipe.core.events import Frame
 from standpipe.core.frames import items_of
 from standpipe.core.relations import Problem, parse
-from standpipe.engine.house import NO_SESSION, House
+from standpipe.engine.house import NO_SESSION, House, Turn
 from standpipe.engine.show import hidden, without
-from standpipe.errors import NotFound, UsageError
+from standpipe.errors import NotFound, Refused, UsageError
 from standpipe.ports import SessionRow
 
 LAST = "last"
+WITHHELD = "The answer is withheld: a source of it may no longer be read."
 
 
 def principal_named(text: str) -> str:
@@ -53,3 +54,11 @@ async def seen_by(house: House, row: SessionRow, principal: str | None, frames: 
     labels = {item.label for frame in frames for event in frame.events for item in items_of(event)}
     closed = await hidden(house.ports.access, row.tenant, principal, labels)
     return [without(frame, closed) for frame in frames]
+
+
+async def check_once_more(house: House, turn: Turn) -> None:
+    """Raises Refused if the answer's principal may not read all of its sources now; nothing may be awaited between this and
+    telling the answer."""
+    item = turn.summary.answer
+    if item is not None and await hidden(house.ports.access, turn.tenant, turn.principal, [item.label]):
+        raise Refused(WITHHELD)

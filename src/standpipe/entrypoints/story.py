@@ -106,6 +106,7 @@ class Story:
     outcome: str = ""
     reason: str = ""
     _items: dict[str, Item] = field(default_factory=dict)
+    _gone: set[str] = field(default_factory=set)
     _begun: bool = False
 
     @property
@@ -137,13 +138,13 @@ class Story:
                 return self._note(fact)
 
     def forget(self, ids: Iterable[str]) -> None:
-        """These items were withdrawn: their words are shown no more, also where a step or a reason came from them."""
-        gone = set(ids)
+        """The words of these items are shown no more, nor ever, also where a step or a reason came from them."""
+        self._gone.update(ids)
         for step in self.steps.values():
-            if step.item in gone:
+            if step.item in self._gone:
                 step.about = ""
         for patch in self.patches:
-            if patch.item in gone:
+            if patch.item in self._gone:
                 patch.reason = ""
                 self.parts = () if patch.code == "plan" else self.parts
 
@@ -173,7 +174,7 @@ class Story:
         return [f"plan {patch.epoch} ({why})", *(f"  + {id} {name_of(self.steps[id])}" for id in added)]
 
     def _arguments(self, item: str) -> Mapping[str, Any]:
-        body = self._items[item].body if item in self._items else None
+        body = self._items[item].body if item in self._items and item not in self._gone else None
         return body.arguments if isinstance(body, ToolCall) else {}
 
     def _about(self, step: Step) -> str:

@@ -6,12 +6,14 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from types import FrameType
 
-from standpipe.core.events import Event, ItemsWithdrawn, PlanPatched
+from standpipe.core.events import Event
+from standpipe.core.frames import items_of
+from standpipe.core.items import Label, Source
 from standpipe.engine.house import House, Turn
+from standpipe.engine.show import hidden
 from standpipe.entrypoints.exits import CANCELLED
 from standpipe.entrypoints.live import SHOW_CURSOR, LiveView
 from standpipe.entrypoints.output import on_terminal
@@ -72,19 +74,40 @@ async def watch(house: House, turn: Turn, interrupts: Interrupts, news: News | N
     try:
         if live and on_terminal():
             async with LiveView(story) as view:
-                await _follow(turn, story, lambda event, _: view.draw(isinstance(event.fact, PlanPatched | ItemsWithdrawn)))
+                await _follow(house, turn, story, view.news)
         else:
-            await _follow(turn, story, news)
+            await _follow(house, turn, story, news)
     finally:
         cancelling.cancel()
         await asyncio.gather(cancelling, return_exceptions=True)
     return story
 
 
-async def _follow(turn: Turn, story: Story, news: News | None) -> None:
+async def _follow(house: House, turn: Turn, story: Story, news: News | None) -> None:
+    sight = Sight(house, turn)
     async for event in turn:
-        lines = story.take(event, time.time_ns() // 1_000_000)
-        if isinstance(event.fact, ItemsWithdrawn):
-            story.forget(event.fact.ids)
+        story.forget(await sight.lost(event))
+        lines = story.take(event, house.ports.clock())
         if news is not None:
             news(event, lines)
+
+
+class Sight:
+    """What of a turn its principal may still see: an event may be told later than a right to it was withdrawn."""
+
+    def __init__(self, house: House, turn: Turn) -> None:
+        self._access, self._turn = house.ports.access, turn
+        self._labels: dict[str, Label] = {}
+        self._revoked = 0
+        self._closed: frozenset[Source] = frozenset()
+
+    async def lost(self, event: Event) -> list[str]:
+        """The ids of all items until now, and of this event, that may no longer be seen: as it is on return."""
+        items = items_of(event)
+        self._labels |= {item.id: item.label for item in items}
+        revoked = self._access.heads(self._turn.tenant).revoked
+        if items or revoked != self._revoked:
+            labels = self._labels.values()
+            self._closed = await hidden(self._access, self._turn.tenant, self._turn.principal, labels)
+            self._revoked = revoked
+        return [id for id, label in self._labels.items() if not self._closed.isdisjoint(label.sources)]
