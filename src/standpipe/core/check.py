@@ -22,6 +22,8 @@ COVERAGE_MIN = 0.3
 RESULT_BYTES_MAX = 1_000_000
 """A tool result above this is refused: it would crowd out everything else."""
 
+SENTENCE_CHARS_MAX = 1_200
+"""Characters of a sentence; what is longer is a dump, and no quote can be seen to support it."""
 WORDS_MAX = 300
 """Characters of a gap or of what a conflict is about: a model's own words, which nothing can verify."""
 
@@ -139,6 +141,8 @@ def _judge_sentence(
     def failed(code: str) -> tuple[Verdict, tuple[Citation, ...]]:
         return Verdict("citation", subject, "fail", code=code), ()
 
+    if len(text) > SENTENCE_CHARS_MAX:
+        return failed("too long for a sentence")
     if not quotes:
         return failed("uncited") if must_cite else (Verdict("citation", subject, "abstain", code="nothing to cite"), ())
     found = [(quote, verified(quote, evidence)) for quote in quotes]
