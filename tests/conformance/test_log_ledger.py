@@ -91,7 +91,7 @@ def test_moves_of_one_append_count_together(name: str, tmp_path: Path) -> None:
         with LOGS[name](tmp_path) as opened:
             first = append("s1", 0, moves=(Move("day", 10, 0, 10),))
             settled_and_held = append("s1", 1, moves=(Move("day", 6, 0, 10), Move("day", -10, 4, 10)))
-            twice = append("s1", 2, moves=(Move("day", 0, 1, 11), Move("day", 0, 1, 11)))
+            twice = append("s1", 2, moves=(Move("day", 0, 1, 11), Move("day", 0, 1, 50)))
 
             assert isinstance(await opened.log.append(first), Appended)
             assert isinstance(await opened.log.append(settled_and_held), Appended)

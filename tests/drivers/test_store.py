@@ -197,13 +197,13 @@ def test_closing_finishes_what_was_handed_in(path: Path) -> None:
 
 
 def test_loops_follow_each_other_and_may_die_with_writes_in_hand(store: Store) -> None:
-    async def leave() -> None:
-        task = asyncio.ensure_future(store.write(note("left behind")))
-        await asyncio.sleep(0)
-        task.cancel()
-
     for n in range(20):
-        asyncio.run(leave())
+        loop, write = asyncio.new_event_loop(), store.write(note(f"left behind {n}"))
+        loop.call_soon(write.send, None)
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        loop.close()
+        write.close()
         assert asyncio.run(asyncio.wait_for(store.write(note(str(n))), 10)) == str(n)
 
 
@@ -278,6 +278,15 @@ def test_without_threads_a_write_is_there_when_it_returns() -> None:
         assert store.read(notes) == ["at once"]
         assert asyncio.run(store.read_off(notes)) == ["at once"]
         assert threading.active_count() == threads
+
+
+def test_a_store_can_be_opened_while_another_process_makes_it(path: Path) -> None:
+    path.parent.mkdir()
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")  # as when that one makes the store
+    threading.Timer(0.1, other.close).start()
+
+    Store.open(path, [NOTES]).close()
 
 
 def test_each_step_of_a_schema_is_applied_once(path: Path) -> None:

@@ -29,6 +29,7 @@ from standpipe.ports import Owner
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KILLS = 8
+SESSIONS = [f"s{n}" for n in range(8)]
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
     acknowledged: dict[tuple[str, int], str] = {}
     for n in range(KILLS):
-        with child("acknowledge", path, 8) as process:
+        with child("acknowledge", path, len(SESSIONS)) as process:
             assert process.stdout is not None
             first = process.stdout.readline()
             time.sleep(0.005 * n * n)  # 0 to 245 ms: in the middle of small and of large groups, and of a checkpoint
@@ -79,7 +80,7 @@ def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
 
 async def is_whole(log: SqliteLog, acknowledged: dict[tuple[str, int], str]) -> None:
     """Every acknowledged frame is there, all frames are sound, and money, requests and bodies are those of the frames."""
-    frames = {session: await log.read(session) for session in {session for session, _ in acknowledged}}
+    frames = {session: await log.read(session) for session in SESSIONS}
     heads = {(session, frame.last_seq): frame for session, all in frames.items() for frame in all}
 
     assert acknowledged.keys() <= heads.keys()

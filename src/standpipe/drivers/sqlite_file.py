@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,24 +83,27 @@ def connect(path: Path) -> apsw.Connection:
 
 def prepare(con: apsw.Connection, path: Path, schemas: Sequence[Schema]) -> None:
     """Set what is kept in the file and bring the tables up to date; any number of processes may do so at once."""
-    if con.readonly("main"):
-        raise apsw.ReadOnlyError(str(path))
-    deadline = time.monotonic() + BUSY_S
-    while True:
+    con.execute("BEGIN")  # one snapshot: another process may be making the store just now
+    (ours,) = con.execute("PRAGMA application_id").fetchall()[0]
+    (tables,) = con.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
+    con.execute("COMMIT")
+    if tables and ours != APPLICATION_ID:
+        raise apsw.NotADBError(str(path))
+    _use_wal(con)
+    if _missing(con, path, schemas):
+        _migrate(con, path, schemas)
+
+
+def _use_wal(con: apsw.Connection) -> None:
+    """Have a WAL, which is kept in the file. For the lock this takes on a new file SQLite does not ask the busy handler."""
+    wait = patience()
+    for tries in itertools.count():
         try:
-            (ours,) = con.execute("PRAGMA application_id").fetchall()[0]
-            (tables,) = con.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
-            if tables and ours != APPLICATION_ID:
-                raise apsw.NotADBError(str(path))
             con.execute("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864").fetchall()
-            if _missing(con, path, schemas):
-                _migrate(con, path, schemas)
             return
         except apsw.BusyError:
-            # Two processes that turn a new file into a WAL one can meet without SQLite asking the busy handler.
-            if time.monotonic() > deadline:
+            if not wait(tries):
                 raise
-            time.sleep(0.005)
 
 
 def _missing(con: apsw.Connection, path: Path, schemas: Sequence[Schema]) -> list[tuple[Schema, int]]:

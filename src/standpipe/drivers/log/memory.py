@@ -67,7 +67,7 @@ class MemoryLog:
                 self._revoked |= projection(None, append.tenant, append.events)
         self._accounts |= rows
         self._bodies |= {(append.tenant, hash): body for hash, body in bodies.items()}
-        self._parts |= {digest: bytes(part) for digest, part in append.parts.items()}
+        self._parts.update(append.parts)
         self._requests |= {(append.session, request) for request in append.requests}
         return self._write(append, data)
 

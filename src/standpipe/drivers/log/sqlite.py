@@ -120,15 +120,13 @@ class SqliteLog:
         """Return when the log holds events after seq `after` (written by any process), or after `timeout_ms`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_ms / 1000
-        while (await self.heads(session))[0] <= after:
-            left = deadline - loop.time()
-            if left <= 0:
-                return
-            if self._watching is not loop:
+        while True:
+            if self._watching is not loop:  # before looking: what is written after the look must be seen
                 self._watching = loop
                 self._last_frame = self._store.read(_last_frame)
                 loop.call_later(POLL_S, self._watch)
-                continue  # what was written between the look and the watch would be missed
+            if (await self.heads(session))[0] > after or (left := deadline - loop.time()) <= 0:
+                return
             await self._waiters.sleep(session, left)
 
     async def chain(self) -> list[str]:
