@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
+from msgspec.structs import replace
 from tests.ends.command_line import CommandLine
 
 from standpipe import wiring
-from standpipe.core.events import RelationsChanged
+from standpipe.core.events import Frame, RelationsChanged, TurnEnded
 from standpipe.engine.access import change
+from standpipe.entrypoints import asking
+from standpipe.entrypoints.options import Asking
+from standpipe.errors import Refused
+from standpipe.ports import Log
+from standpipe.settings import load
 
+BONUS = "document:pay/bonus.md#reader@user:jonna"
 RESTART = "How do I restart the intake pump?"
 KEYS = {
     *("session", "turn", "outcome", "reason", "answer", "citations", "gaps", "conflicts", "cost_microusd", "tokens"),
@@ -164,6 +172,46 @@ def test_only_what_a_principal_may_see_now_is_shown_to_it(standpipe: CommandLine
     assert again.status == 3 and "310" not in again.out
 
 
+class Late:
+    """A log whose readers hear of a turn's end only when something else has happened since."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.first: Callable[[], Awaitable[None]] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
+        frames = await self._log.read(session, after, bodies=bodies)
+        ended = any(isinstance(event.fact, TurnEnded) for frame in frames for event in frame.events)
+        if ended and self.first is not None:
+            first, self.first = self.first, None
+            await first()
+        return frames
+
+
+def test_an_answer_is_withheld_to_the_last_moment(ruled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def ask() -> None:
+        kept = wiring.stores(f"sqlite:///{tmp_path}/standpipe.db")
+        log = Late(kept.log)
+        house = wiring.build(load({}), replace(kept, log=cast(Log, log)), (wiring.COORDINATOR,), {}, None)
+        right = RelationsChanged("local", (await house.sync(ruled)).folder, "command", revoked=(BONUS,))
+
+        async def revoke() -> None:
+            await change(house.setup, right, "test")
+
+        log.first = revoke
+        try:
+            await asking.ask(house, "What is the bonus of the crew?", Asking((ruled,), "user:jonna"), json=False)
+        finally:
+            await house.close()
+
+    with pytest.raises(Refused, match="withheld"):
+        asyncio.run(ask())
+    assert not capsys.readouterr().out
+
+
 def test_resume_goes_on_with_every_unfinished_turn(standpipe: CommandLine, docs: Path, tmp_path: Path) -> None:
     async def ask_and_leave() -> None:
         async with wiring.open(store=f"sqlite:///{tmp_path}/.standpipe/standpipe.db") as house:
@@ -236,20 +284,24 @@ def test_a_reader_that_leaves_is_no_trouble(standpipe: CommandLine, docs: Path) 
         process.stderr.close()
 
 
-def test_following_a_log_prints_lines_until_it_is_interrupted(standpipe: CommandLine, docs: Path) -> None:
-    standpipe("ask", RESTART, "--docs", docs)
-    process = standpipe.start("log", "last", "--follow", "--json")
+def test_following_a_log_prints_lines_until_it_is_interrupted(standpipe: CommandLine, ruled: Path) -> None:
+    standpipe("ask", "What is the bonus of the crew?", "--docs", ruled, "--as", "user:jonna")
+    process = standpipe.start("log", "last", "--follow", "--json", "--as", "user:pell")
     assert process.stdout is not None
-    seen: list[dict[str, Any]] = []
-    while not seen or seen[-1]["kind"] != "MemoryKept":
-        seen.append(json.loads(process.stdout.readline()))
-    standpipe("ask", "Who is on duty for the drain pump?", "--session", "last")
-    while seen[-1]["kind"] != "TurnEnded":
-        seen.append(json.loads(process.stdout.readline()))
+    lines: list[str] = []
+    while not lines or kind(lines[-1]) != "MemoryKept":
+        lines.append(process.stdout.readline())
+    standpipe("ask", "Who is on duty for the drain pump?", "--as", "user:jonna", "--session", "last")
+    while kind(lines[-1]) != "TurnEnded":
+        lines.append(process.stdout.readline())
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
 
-    assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
+    assert "Pell Osko" in "".join(lines) and "310" not in "".join(lines)
     assert process.returncode == 130 and not err
-    with contextlib.suppress(ValueError):
-        assert not [line for line in out.splitlines() if not json.loads(line)]
+
+
+def kind(line: str) -> str:
+    """What kind of event a line tells of."""
+    return str(json.loads(line)["kind"])
