@@ -1,0 +1,226 @@
+"""What must hold of every simulated run, and what a crash may change of one that nothing else disturbed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from standpipe.core import events as e
+from standpipe.core.amounts import NOTHING, Amounts
+from standpipe.core.apply import apply
+from standpipe.core.ids import HOUSE, step_of
+from standpipe.core.items import Item
+from standpipe.core.state import State, Turn
+from standpipe.core.verify import ONCE, REPEATABLE, violations
+from standpipe.testing.outside import ONCE as ONCE_TOOLS
+from standpipe.testing.simulate import Run
+
+SLACK_MS = 3_000
+"""After its deadline a turn may take this long to end: what a tool takes to stop, and a log that lags."""
+STALLED_MS = 400_000
+"""What processes that stand still may add."""
+PROVIDER_FAILURES_MAX = 4
+OPEN_MAX = 8
+
+
+def faults(run: Run) -> list[str]:
+    """What is wrong with a run, a sentence each; empty: nothing."""
+    found = list(run.faults)
+    for session, frames in run.logs.items():
+        if session == HOUSE:
+            continue
+        acts = {"put": REPEATABLE, "signed": REPEATABLE, **dict.fromkeys(ONCE_TOOLS, ONCE)}
+        agents = {frame.world.parts["agents"] for frame in frames if "agents" in frame.world.parts}
+        found += violations(frames, dict.fromkeys(agents, acts))
+        found += [f"{session[-1:]} {text}" for text in _of_session(run, frames)]
+    performed = Counter((effect.key, effect.tool) for effect in run.effects if effect.tool in ONCE_TOOLS)
+    found += [f"{tool} acted {count} times under one key" for (_, tool), count in performed.items() if count > 1]
+    for account, row in run.accounts.items():
+        if row.held or row.spent != _spent(run, account):
+            found.append(f"{account} has {row.held} held, {row.spent} spent; its turns spent {_spent(run, account)}")
+    return found
+
+
+def _spent(run: Run, account: str) -> int:
+    total = 0
+    for frames in run.logs.values():
+        started: tuple[str, ...] = ()
+        for event in _events(frames):
+            if isinstance(event.fact, e.TurnStarted):
+                started = event.fact.accounts
+            elif isinstance(event.fact, e.TurnEnded):
+                total += event.fact.spent.microusd * (account in started)
+                started = ()
+    return total
+
+
+def _events(frames: Iterable[e.Frame]) -> Iterator[e.Event]:
+    return (event for frame in frames for event in frame.events)
+
+
+def _of_session(run: Run, frames: list[e.Frame]) -> Iterator[str]:
+    state = State()
+    failures: Counter[str] = Counter()
+    extra_ms = SLACK_MS + len(run.crashes) * run.scenario.restart_ms
+    extra_ms += STALLED_MS if "stall" in run.scenario.moods else 0
+    for frame in frames:
+        for event in frame.events:
+            turn, fact = state.turn, event.fact
+            if isinstance(fact, e.TurnStarted):
+                failures.clear()
+            if isinstance(fact, e.TurnEnded) and turn is not None and frame.at > turn.deadline_at + extra_ms:
+                yield f"seq {event.seq}: {fact.turn} ended {frame.at - turn.deadline_at} ms after its deadline"
+            if isinstance(fact, e.CallFailed) and fact.fault.code == "bug" and "DriverBug" not in fact.fault.text:
+                yield f"seq {event.seq}: {fact.fault.text}"
+            if isinstance(fact, e.CallFailed) and turn is not None and (route := turn.calls[fact.call].route) is not None:
+                failures[route.provider] += 1
+                if failures[route.provider] > PROVIDER_FAILURES_MAX and route.provider not in turn.provider_successes:
+                    yield f"seq {event.seq}: {route.provider} failed {failures[route.provider]} times in one turn"
+            apply(state, event)
+            if state.turn is not None:
+                yield from (f"seq {event.seq}: {text}" for text in _of_turn(state.turn))
+    if state.turn is not None or state.waiting:
+        yield f"{state.turn.id if state.turn is not None else state.waiting[0].turn} never ended"
+
+
+def _of_turn(turn: Turn) -> Iterator[str]:
+    used = turn.spent + turn.held
+    if used.short(turn.limits.amounts) or NOTHING.short(turn.held) or NOTHING.short(turn.spent):
+        yield f"{turn.spent} spent and {turn.held} held of {turn.limits.amounts}"
+    if turn.held != sum((turn.calls[id].hold for id in turn.unsettled), Amounts()):
+        yield "what is held is not what the calls hold"
+    if len(turn.open) > OPEN_MAX:
+        yield f"{len(turn.open)} calls are open"
+
+
+# --- what a crash may change --------------------------------------------------------------------------------------------
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """What crashes cut off for good: steps that may have acted and must not be repeated, or that were cut off too often."""
+
+    session: str
+    step: str
+
+
+def cut_off(run: Run) -> list[Cut]:
+    """Steps that ended because of an interruption."""
+    found = []
+    for session, frames in run.logs.items():
+        interrupted = {step_of(e_.fact.call) for e_ in _events(frames) if isinstance(e_.fact, e.CallInterrupted)}
+        for event in _events(frames):
+            fact = event.fact
+            if isinstance(fact, e.StepEnded) and fact.step in interrupted and fact.reason in ("unknown", "interrupted"):
+                found.append(Cut(session, fact.step))
+    return found
+
+
+def essence(run: Run) -> dict[str, Any]:
+    """A run without what a crash may change: interrupted attempts and their settlement, attempt numbers, places and times.
+
+    Left are the answers, the effects, and the plan with each step's attempts in order. Two runs are alike if these are equal.
+    """
+    told: dict[str, Any] = {s: _essence(frames) for s, frames in run.logs.items() if s != HOUSE}
+    told["effects"] = sorted({(effect.key, effect.tool, effect.what) for effect in run.effects})
+    return told
+
+
+def _essence(frames: list[e.Frame]) -> list[Any]:
+    state = State()
+    lines: dict[tuple[str, str], list[Any]] = {}
+    lost: dict[str, Amounts] = {}
+    cut = {f"{event.fact.call}" for event in _events(frames) if isinstance(event.fact, e.CallInterrupted)}
+    for event in _events(frames):
+        fact = event.fact
+        turn = state.turn
+        apply(state, event)
+        now = state.turn or turn
+        name = now.id if now is not None else ""
+        if isinstance(fact, e.HoldSettled) and fact.call in cut:
+            lost[name] = lost.get(name, NOTHING) + fact.spent
+        place, line = _line(fact, now, cut, lost.get(name, NOTHING))
+        if line is not None:
+            lines.setdefault((name, place), []).append(line)
+    return sorted(lines.items())
+
+
+def _line(fact: e.AnyFact, turn: Turn | None, cut: set[str], lost: Amounts) -> tuple[str, Any]:
+    """Where a fact belongs (its step, or the turn as a whole), and what is left of it; None if nothing."""
+    name = type(fact).__name__
+    bodies = [_body(item) for item in getattr(fact, "items", ())]
+    match fact:
+        case e.CallGranted():
+            if fact.call in cut or turn is None:
+                return "", None
+            shown = sorted(_body(turn.items[id]) for id in turn.shown if id in turn.items) if fact.route is not None else []
+            return fact.step, (
+                name,
+                fact.target,
+                msgspec.to_builtins(fact.hold),
+                fact.key,
+                msgspec.to_builtins(fact.route),
+                shown,
+            )
+        case e.CallCompleted() | e.CallFailed() | e.CallCancelled():
+            fault = getattr(fact, "fault", None)
+            kept = (name, bodies, fault.code if fault else "", getattr(fact, "unknown", False))
+            return step_of(fact.call), (*kept, msgspec.to_builtins(getattr(fact, "verdicts", ())))
+        case e.CallRefused():
+            return fact.step, (name, fact.code, bodies)
+        case e.HoldSettled():
+            return step_of(fact.call), None if fact.call in cut else (name, msgspec.to_builtins(fact.spent))
+        case e.StepEnded():
+            return fact.step, (name, fact.outcome, fact.reason, bodies)
+        case e.PlanPatched():
+            steps = [msgspec.to_builtins(msgspec.structs.replace(s, item="")) for s in fact.add]
+            return "", (name, fact.epoch, fact.why.code, steps)
+        case e.AnswerJudged():
+            return "", (name, fact.action, fact.kept, fact.repaired, fact.dropped, bodies)
+        case e.Asked():
+            return fact.step, (name, fact.ask, fact.kind)
+        case e.Answered():
+            return fact.ask.rsplit(".", 1)[1], (name, fact.allow, bodies)
+        case e.AskExpired():
+            return fact.ask.rsplit(".", 1)[1], (name,)
+        case e.TurnEnded():
+            return "", (name, fact.outcome, fact.reason, msgspec.to_builtins(fact.spent - lost), bodies)
+        case e.TurnStarted():
+            return "", (name, msgspec.to_builtins(fact.limits), msgspec.to_builtins(fact.reserve))
+        case e.TurnRequested():
+            return "", (name, fact.turn, bodies)
+        case _:
+            return "", None
+
+
+def _body(item: Item) -> tuple[str, str, str]:
+    return item.kind, item.hash, item.step
+
+
+def reached(run: Run) -> Counter[str]:
+    """Which kinds of facts, endings, refusals, step outcomes and reasons a run came by."""
+    seen: Counter[str] = Counter()
+    for event in _events(f for s, frames in run.logs.items() if s != HOUSE for f in frames):
+        fact = event.fact
+        seen[type(fact).__name__] += 1
+        match fact:
+            case e.TurnEnded():
+                seen[f"turn {fact.outcome}"] += 1
+                seen[f"turn {fact.outcome}: {fact.reason.split(':')[0]}"] += 1
+            case e.CallRefused():
+                seen[f"refused {fact.code}"] += 1
+            case e.StepEnded():
+                seen[f"step {fact.outcome}"] += 1
+            case e.DeadlinePassed():
+                seen[f"deadline {fact.which}"] += 1
+            case e.AnswerJudged():
+                seen[f"judged {fact.action}"] += 1
+            case e.CallFailed() | e.CallCancelled():
+                seen[f"call {fact.fault.code if isinstance(fact, e.CallFailed) else fact.cause}"] += 1
+            case e.PlanPatched():
+                seen[f"plan {fact.why.code}"] += 1
+            case _:
+                pass
+    return seen

@@ -1,0 +1,114 @@
+"""A virtual loop that tells when nothing is left to run before its clock jumps, and notices when it never comes to that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from standpipe.core.apply import fold
+from standpipe.core.budget import accounts
+from standpipe.core.context import first_look
+from standpipe.core.decide import decide
+from standpipe.core.events import ItemsWithdrawn
+from standpipe.core.items import Text, ToolCall
+from standpipe.core.pending import wakes
+from standpipe.core.permit import question, tool_of
+from standpipe.core.state import State
+from standpipe.core.world import Questions
+from standpipe.engine.lookup import Static, look_up
+from standpipe.ports import AccessStore, Log, Search
+from standpipe.testing.clock import VirtualLoop
+
+T = TypeVar("T")
+
+ROUNDS_MAX = 50_000
+"""So many rounds of the loop at one instant are a livelock."""
+
+
+class QuietLoop(VirtualLoop):
+    """Calls `quiet` whenever everything waits for time to pass."""
+
+    def __init__(self, quiet: Callable[[], None]) -> None:
+        super().__init__()
+        wait = self._jump.select
+        rounds = 0
+
+        def select(timeout: float | None = None) -> list[Any]:
+            nonlocal rounds
+            rounds += 1
+            if timeout is None or timeout > 0:
+                rounds = 0
+                quiet()
+            elif rounds > ROUNDS_MAX:
+                raise RuntimeError("the clock stands still while something always runs: a livelock")
+            return wait(timeout)
+
+        self._jump.select = select  # type: ignore[method-assign]
+
+
+def at_once(waiting: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        waiting.send(None)
+    except StopIteration as over:
+        value: T = over.value
+        return value
+    waiting.close()
+    raise RuntimeError("it waits for something")
+
+
+class Watch:
+    """Looks whether a session could be decided further although everything waits: then a question was not asked."""
+
+    def __init__(self, log: Log, search: Search, access: AccessStore, fixed: Static) -> None:
+        self._log, self._search, self._access, self._fixed = log, search, access, fixed
+        self._states: dict[str, State] = {}
+        self._seen: dict[str, tuple[int, int, int | None]] = {}
+
+    def starving(self, sessions: Sequence[str], now: int) -> Iterator[str]:
+        """A sentence for each session about which more could be decided with all answers at hand."""
+        for session in sessions:
+            state = self._states.setdefault(session, State())
+            fold(at_once(self._log.read(session, state.seq)), state)
+            place = (state.seq, self._access.heads(state.tenant).revision, wakes(state))
+            if not state.seq or (self._seen.get(session) == place and now < (place[2] or now + 1)):
+                continue
+            self._seen[session] = place
+            asked = everything(state, self._fixed, now)
+            world = at_once(look_up(self._log, self._search, self._access, self._fixed, asked))
+            left = decide(state, world, now - 1)  # a timer of this very millisecond may still come
+            if left and not isinstance(left[0].fact, ItemsWithdrawn):
+                yield f"{session} at seq {state.seq} waits, but could go on with {[type(e.fact).__name__ for e in left]}"
+
+
+def everything(state: State, fixed: Static, now: int) -> Questions:
+    """All questions that any rule could have in this state, found without asking `lookups`."""
+    turn, agent = state.turn, fixed.agents.get(state.agent)
+    items = list(turn.items.values()) if turn is not None else [w.items[0] for w in state.waiting]
+    moves = [item.body for item in items if isinstance(item.body, ToolCall)]
+    nested = [s for m in moves for name in ("steps", "add") if isinstance(s := m.arguments.get(name), list)]
+    for step in (one for steps in nested for one in steps if isinstance(one, dict)):
+        if isinstance(step.get("tool"), str) and isinstance(step.get("arguments", {}), dict):
+            moves.append(ToolCall(step["tool"], step.get("arguments", {})))
+    folders = turn.folders if turn is not None else state.waiting[0].folders if state.waiting else ()
+    for item in items:
+        look = first_look(agent, folders, item.body.text) if agent is not None and isinstance(item.body, Text) else None
+        moves += [ToolCall("search", look)] if look is not None else []
+    day = datetime.fromtimestamp(now / 1000, UTC).date().isoformat()
+    kept = [item for closed in state.closed for item in (closed.question, closed.answer) if item is not None]
+    calls = [
+        asked
+        for move in moves
+        if agent is not None
+        and (tool := tool_of(agent, move.name)) is not None
+        and (asked := question(state.principal, agent, tool, move.arguments)) is not None
+    ]
+    return Questions(
+        tenant=state.tenant,
+        principal=state.principal,
+        folders=folders,
+        sources=tuple(dict.fromkeys(source for item in (*items, *kept) for source in item.label.sources)),
+        calls=tuple(calls),
+        accounts=accounts(fixed.policy, state, day),
+    )
