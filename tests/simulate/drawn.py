@@ -150,8 +150,7 @@ async def _session(stage: Stage, random: Random) -> None:
         except Refused:
             break
     await _over(stage, random, turn)
-    assert stage.house is not None
-    await stage.house.close()
+    await stage.close()
 
 
 def _approving(random: Random) -> Any:

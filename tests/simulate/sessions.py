@@ -48,6 +48,10 @@ TOOLS = (
     ToolSpec("send", "Sends for good.", NUMBER, effect="irreversible"),
 )
 
+_SPECS = {tool.name: tool for tool in TOOLS}
+HANGS, BREAKS = 7, 13
+"""Arguments of a writing tool that make it take two seconds, and both of which make it break off."""
+
 Moves = str | Sequence[ToolCall | Text] | Fault
 Script = Callable[[list[Item], list[ToolSpec]], Awaitable[Moves]]
 
@@ -78,9 +82,9 @@ class Acts:
 
     async def call(self, request: ToolRequest) -> Reply | Failed:
         """One attempt."""
-        random, spec = self._random, next(tool for tool in TOOLS if tool.name == request.tool)
-        await asyncio.sleep(random.choice((0.0, 0.1, 1.0)) if request.tool != "slow" else random.choice((1.0, 20.0)))
-        chance = random.random()
+        random, spec, number = self._random, _SPECS[request.tool], request.arguments["n"]
+        await asyncio.sleep(2.0 if number == HANGS else random.choice((0.0, 0.1, 1.0, 20.0 if request.tool == "slow" else 0.0)))
+        chance = 1.0 if number in (HANGS, BREAKS) else random.random()
         if request.tool == "flaky" and chance < 0.6:
             return Failed(Fault("unavailable", "It is not there.", retryable=chance < 0.4), told="not there")
         if spec.effect != "read" and chance < 0.8 and not (spec.idempotent and self.done.get(request.key)):
@@ -88,7 +92,7 @@ class Acts:
         await asyncio.sleep(random.choice((0.0, 0.1, 1.0)))
         if spec.effect != "read" and chance > 0.7:
             return Failed(Fault("error", "It broke off.", retryable=chance > 0.9), unknown=not spec.idempotent)
-        return Reply((Draft(Data(request.arguments["n"]), Label(integrity="tool")),))
+        return Reply((Draft(Data(number), Label(integrity="tool")),))
 
 
 class Stage:
@@ -118,8 +122,7 @@ class Stage:
 
     async def open(self, approve: Approvals | None = None) -> House:
         """A house on the store, the one before it gone."""
-        if self.house is not None:
-            await self.house.close()
+        await self.close()
         self.opened += 1
         owner = Owner("here", self.opened, "")
         setup = Setup(self._ports, self._fixed, RULES, f"here:{self.opened}", owner, approve)
@@ -129,6 +132,11 @@ class Stage:
             await self.log.append(Append(HOUSE, TENANT, self.loop.now_ms(), "test", RULES, 0, (governed,)))
             await self.set_right(list(DOCUMENTS))
         return self.house
+
+    async def close(self) -> None:
+        """Let go of everything; the log stays."""
+        if self.house is not None:
+            await self.house.close()
 
     async def set_right(self, granted: Sequence[str] = (), revoked: Sequence[str] = ()) -> None:
         """Let the user read these documents, and those no longer."""
@@ -162,7 +170,7 @@ def told(script: Script, story: Callable[[Stage, House], Awaitable[Turn]], polic
     async def main() -> Turn:
         house = await stage.open()
         turn = await story(stage, house)
-        await house.close()
+        await stage.close()
         return turn
 
     try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.simulate.sessions import BREAKS, HANGS, Moves, Stage
+
 from standpipe.core.details import Fault
 from standpipe.core.items import Failure, Item, Passage, ToolCall
 from standpipe.core.tools import ToolSpec
 from standpipe.engine.house import House, Turn
-from tests.simulate.sessions import DOCUMENTS, Moves, Stage
 
 QUESTION = "Why did the checkout fail, and how many connections has the pool?"
 JULY, POOL = "The checkout failed because the pool had 20 connections.", "The pool allows 50 connections since June."
@@ -38,10 +39,10 @@ class Revising:
                 {"id": "july", "tool": "read", "arguments": {"source": "incidents/july.md"}, "why": "the newest incident"},
                 {"id": "gone", "tool": "read", "arguments": {"source": "incidents/may.md"}, "optional": True},
             ]
-            return [ToolCall("plan", {"steps": steps, "parts": ["cause", "connections"], "reason": "the incidents tell causes"})]
+            return [ToolCall("plan", {"steps": steps, "parts": ["cause", "connections"], "reason": "incidents tell causes"})]
         if "services/pool.md" not in read:
             add = [{"id": "pool", "tool": "read", "arguments": {"source": "services/pool.md"}, "why": "what the pool allows"}]
-            return [ToolCall("revise", {"reason": "the incident blames the pool", "add": add, "because": ["incidents/july.md"]})]
+            return [ToolCall("revise", {"reason": "it blames the pool", "add": add, "because": ["incidents/july.md"]})]
         values = [
             {"value": "20", "source": "incidents/july.md", "quote": JULY},
             {"value": "50", "source": "services/pool.md", "quote": POOL},
@@ -58,4 +59,20 @@ async def asked(stage: Stage, house: House) -> Turn:
     return await (await house.ask(QUESTION, docs=["docs"])).wait()
 
 
-__all__ = ["DOCUMENTS", "JULY", "POOL", "QUESTION", "Revising", "asked", "cited"]
+class Writing:
+    """Writes twice, tells what came of it."""
+
+    async def __call__(self, items: list[Item], tools: list[ToolSpec]) -> Moves:
+        """The next move."""
+        if any(item.kind == "failure" for item in items):
+            return [ToolCall("answer", {"sentences": [{"text": "It may be written."}]})]
+        return [ToolCall("write", {"n": HANGS}), ToolCall("write", {"n": BREAKS})]
+
+
+async def crashed(stage: Stage, house: House) -> Turn:
+    """One write broke off, the other was under way when the process died; the session is resumed."""
+    turn = await house.ask("Write it down.")
+    await asyncio.sleep(1.5)
+    resumed = await (await stage.open()).resume(turn.session)
+    assert resumed is not None
+    return await resumed.wait()

@@ -76,6 +76,7 @@ class _Audit:
         self.effects, self.acts = effects, effects.get("", {})
         self.seq, self.at, self.causes = 0, 0, tuple[e.Cause, ...]()
         self.turn: _Turn | None = None
+        self.turns: set[str] = set()
         self.asked: dict[str, None] = {}
         self.over: dict[str, bool] = {}
         self.keys: dict[str, str] = {}
@@ -91,11 +92,12 @@ class _Audit:
         for event in frame.events:
             before, self.seq, self.causes = self.seq, event.seq, event.causes
             self.must(event.seq == before + 1, f"it follows seq {before}")
+            begins = isinstance(event.fact, e.SessionOpened)
+            self.must(begins == (before == 0), "a log begins with SessionOpened and has no other")
             self._event(event.fact, type(event.fact).__name__)
         self.must(frame.events and frame.first_seq == frame.events[0].seq, "its frame says that it begins elsewhere")
 
     def _event(self, fact: e.AnyFact, name: str) -> None:
-        self.must((self.seq == 1) == isinstance(fact, e.SessionOpened), "a log begins with SessionOpened and has no other")
         for c in self.causes:
             self.must(0 < c < self.seq if isinstance(c, int) else c.startswith("house:"), f"its cause {c} is not before it")
         self.must(self.causes or isinstance(fact, e.INPUTS), f"nothing led to this {name}")
@@ -122,7 +124,8 @@ class _Audit:
         self.must(fact.session and fact.tenant and fact.principal, "the session belongs to nobody")
 
     def requested(self, fact: e.TurnRequested) -> None:
-        self.must(fact.items and fact.turn not in {**self.asked, **self.over}, f"{fact.turn} asks nothing, or did before")
+        self.must(fact.items and fact.turn not in self.turns, f"{fact.turn} asks nothing, or did before")
+        self.turns.add(fact.turn)
         self.asked[fact.turn] = None
 
     def begun(self, fact: e.TurnStarted) -> None:
