@@ -27,7 +27,11 @@ _HEADING = re.compile(r"(#{1,6})\s+(.+?)\s*#*\s*$")
 _UNDERLINE = re.compile(r"([=\-~^\"'*+#`.:_])\1{2,}\s*$")
 _ITEM = re.compile(r"(\s*)(?:[*+\-•]|\d{1,3}[.)]|#\.|[a-zA-Z][.)])\s+(?=\S)")
 _NOTE = re.compile(r"\s*(?:!!!|\?\?\?\+?|:::)\s*[\w-]*\s*(?:\"([^\"]*)\")?")
-_DIRECTIVE = re.compile(r"\s*\.\. (?:([\w-]+)::)?")
+_DIRECTIVE = re.compile(r"\s*\.\. (?:([\w:-]+)::[ \t]*)?")
+_CODE_DIRECTIVES = frozenset(
+    "code-block code sourcecode highlight literalinclude raw math toctree image figure include".split()
+)
+_OBJECTS = frozenset("data function class method attribute module option envvar confval exception describe decorator".split())
 _OPTION = re.compile(r"\s*:[\w -]+:(?:\s|$)(?!.*[.!?]$)")
 _SKIPPED = re.compile(
     r"\s*(?:\[[^\]]+\]:\s|!\[[^\]]*\]\([^)]*\)\s*$|<!--.*-->\s*$|</?(?:br|hr)\s*/?>\s*$|[*_-]{3,}\s*$|\+[-=+]+\+\s*$)"
@@ -67,6 +71,7 @@ class _Scan:
         self.blank = True
         self.listed = -1
         self.grid = 0
+        self.table_end = -1
 
     def run(self) -> list[Block]:
         front = _FRONT.match(self.text)
@@ -126,7 +131,7 @@ class _Scan:
         elif _SKIPPED.match(line) or (_OPTION.match(line) and not self.kind):
             self.close()
         elif _DIRECTIVE.match(line) and line.lstrip().startswith(".. "):
-            self.directive(line, indent)
+            self.directive(line, offset, indent)
         elif line.lstrip().startswith(("!!!", "???", ":::")):
             self.close()
             note = _NOTE.match(line)
@@ -150,35 +155,31 @@ class _Scan:
             self.close()
 
     def row(self, line: str, offset: int, indent: int) -> None:
+        """A row of a Markdown table; the row above the rule is the header of those below it."""
         self.close()
-        if _TABLE_RULE.match(line):
-            if self.found and self.found[-1].kind == "row" and not self.found[-1].label:
-                last = self.found.pop()
-                self.header = self.text[last.start : last.end]
-            return
-        start = offset + indent
-        before = self.found[-1] if self.found else None
-        if before is None or before.kind != "row" or "\n\n" in self.text[before.end : start]:
+        follows, self.table_end = offset == self.table_end, offset + len(line) + 1
+        if not follows:
             self.header = ""
-        self.emit("row", start, offset + len(line.rstrip()), indent, self.header)
+        if not _TABLE_RULE.match(line):
+            self.emit("row", offset + indent, offset + len(line.rstrip()), indent, self.header)
+        elif follows and self.found and self.found[-1].kind == "row" and not self.found[-1].label:
+            last = self.found.pop()
+            self.header = self.text[last.start : last.end]
 
-    def directive(self, line: str, indent: int) -> None:
+    def directive(self, line: str, offset: int, indent: int) -> None:
+        """A mark of reStructuredText: code follows, or a note, or what is said of an object, which then labels it."""
         self.close()
-        name = _DIRECTIVE.match(line)
-        word = name[1] if name else None
-        if word is None or word in (
-            "code-block",
-            "code",
-            "sourcecode",
-            "highlight",
-            "literalinclude",
-            "raw",
-            "math",
-            "toctree",
-        ):
+        match = _DIRECTIVE.match(line)
+        name = match[1] if match else None
+        if match is None or name is None or name in _CODE_DIRECTIVES:
             self.code_indent = indent
-        else:
-            self.note, self.note_indent = "", indent
+            return
+        argument = line[match.end() :].strip()
+        described = ":" in name or name in _OBJECTS
+        if described or self.note_indent < 0:
+            self.note, self.note_indent = argument if described else "", indent
+        if argument and not described and not argument.replace(".", "").isdigit():  # not the version of a `versionadded`
+            self.extend("prose", offset + match.end(), offset + len(line.rstrip()), indent + 1)
 
     def words(self, line: str, offset: int, indent: int, blank: bool) -> None:
         """A line of words, of settings or of code without a fence."""

@@ -87,6 +87,7 @@ _IMPERATIVE = frozenset(
     rotate run save scale schedule search see select send set show speak start state stay stop submit switch take tell
     test think treat trigger try turn understand update upgrade use validate verify view wait watch write""".split()
 )
+_MENDS = re.compile(r"\b(?:fix|resolv|mitigat|recover|repair|restor|remed|solv|prevent|avoid|handl|deal\b|roll)", re.I)
 _POINTER = re.compile(
     r"""^\W*(?: see | read | refer\s+to | for\s+more | more\s+info\w* | learn\s+more | click | documentation | further\s+reading
     | here(?:'s|\s+is|\s+are) )\b""",
@@ -98,8 +99,11 @@ _PERSON = re.compile(r"\b[A-Z][a-z]+\s+(?:[A-Z]\.\s+)?[A-Z][a-z]+\b")
 
 
 def kinds(clause: str) -> frozenset[str]:
-    """What kinds of answer a clause asks for."""
-    return frozenset(kind for kind, pattern in _CLAUSES.items() if pattern.search(clause))
+    """What kinds of answer a clause asks for. `What should I check` asks for a check alone."""
+    found = {kind for kind, pattern in _CLAUSES.items() if pattern.search(clause)}
+    if "check" in found and not _MENDS.search(clause):
+        found.discard("fix")
+    return frozenset(found)
 
 
 def heading_fits(kind: str, headings: tuple[str, ...]) -> bool:

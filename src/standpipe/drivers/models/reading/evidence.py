@@ -34,7 +34,7 @@ _READ_LATER = 0.1
 def dates(text: str) -> list[tuple[int, int, int]]:
     """The calendar dates that a text names, as (year, month, day)."""
     found = []
-    for match in _DATE.finditer(text.replace("_", " ")):
+    for match in _DATE.finditer(text.replace("_", "-")):
         part = match.groupdict()
         name = part["n2"] or part["n3"]
         if name and name[:3].lower() not in _MONTHS:

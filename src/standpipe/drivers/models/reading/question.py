@@ -14,6 +14,7 @@ from standpipe.drivers.models.reading.terms import STOP, WEAK, compound, forms, 
 
 _LENGTH_MAX = 4000
 _PARTS_MAX = 8
+_PART_CHARS = 300
 _BACKWARD = re.compile(r"\b(?:it|its|this|that|these|those|they|them|their|there|he|she|him|her|one|ones|above|same)\b", re.I)
 _NAME = re.compile(r"[a-z][A-Z]|[A-Z]{2,}|\d|_|[A-Z].*[A-Z]")
 _POINTING = frozenset("this that these those such".split())
@@ -98,7 +99,7 @@ def understand(
         context = _without(shared, own)
         leans = bool(context) and not asked.document and (count == 0 or points or (count == 1 and bool(told)))
         focal = tuple(_focal(group, own) for group in focus(clause))
-        parts.append(Part(clause, own, context, kinds(clause), leans, focal))
+        parts.append(Part(clause[:_PART_CHARS], own, context, kinds(clause), leans, focal))
     return Question(text, tuple(parts), asked.document, subject=_subject(parts, (*head, *told)))
 
 
@@ -137,7 +138,7 @@ class _Reader(msgspec.Struct, frozen=True):
             if both and both[0] in self.known:
                 found.setdefault(both[0], Term(f"{word} {after}", (frozenset(both),)))
                 skipped = index + 1
-            elif index != skipped and word.lower() not in STOP and pieces(word):
+            elif index != skipped and word.lower() not in STOP and pieces(word) and (len(word) > 1 or not word.islower()):
                 joints = [joined(one + two) for one, two in pairwise(filter(None, (before, word, after)))]
                 weak = word.lower() in self.weaker or before.lower() in _POINTING
                 term = _term(word, joints, weak=weak, opening=index == 0)

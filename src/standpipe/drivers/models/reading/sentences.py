@@ -55,6 +55,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|incl|no|nr|fig|sec|dr|mr|mrs|ms|prof|inc|ltd|st|dept|est|min|max)|\b[A-Z]|^\W*\d{1,3})\.$",
     re.I,
 )
+_INLINE = re.compile(r"`[^`]*`")
 _WHOLE_ITEM = 320
 _CODE_LINES = 3
 _CODE_CHARS = 240
@@ -68,14 +69,14 @@ def clean(raw: str) -> str:
         text = _REFERENCE.sub(r"\1", _LINK.sub(r"\1", text))
     if "{" in text:
         text = _ATTRIBUTES.sub("", text)
-    if "<" in text or "&" in text:
-        text = html.unescape(_TAGS.sub(" ", _RST_LINK.sub(r"\1", text)))
     if "`" in text:
-        text = _ROLE.sub(r"`\1`", text).replace("``", "`")
+        text = _RST_LINK.sub(r"\1", _ROLE.sub(r"`\1`", text)).replace("``", "`")
+    if "<" in text or "&" in text:
+        text = html.unescape(_TAGS.sub(" ", text))
     if "*" in text or "_" in text:
         text = _EMPHASIS.sub(r"\2", _STRONG.sub(r"\2", text))
     text = _SPACE.sub(" ", text.replace("\n> ", " ")).strip()
-    return _CHECKBOX.sub("", text)
+    return _CHECKBOX.sub("", text[:-1] if text.endswith("::") else text)
 
 
 def units(text: str, headings: tuple[str, ...] = (), *, whole: bool = False) -> list[Unit]:
@@ -128,7 +129,7 @@ def _sentences(text: str, block: Block, path: tuple[str, ...], above: str, code:
     for start, end in spans:
         quote = raw[start:end]
         plain = clean(quote)
-        if not plain:
+        if not plain or _is_code(plain):
             continue
         place, commands = block.start + start, ""
         if end == spans[-1][1] and plain.endswith(":") and code is not None:
@@ -137,6 +138,14 @@ def _sentences(text: str, block: Block, path: tuple[str, ...], above: str, code:
                 commands = ""
         found.append(Unit(block.kind, quote, plain, place, path, above, commands))
     return found
+
+
+def _is_code(plain: str) -> bool:
+    """Whether this is a program rather than a sentence: many of its signs outside of inline code, or a keyword first."""
+    if plain.startswith((">>> ", "... ", "def ", "import ", "return ", "@")) or plain.endswith(("{", ");", "};")):
+        return True
+    told = _INLINE.sub("", plain)
+    return len(told) > 20 and sum(map(told.count, "(){}[]=<>;_")) > 0.08 * len(told)
 
 
 def _spans(raw: str) -> list[tuple[int, int]]:
@@ -176,7 +185,7 @@ def _row(text: str, block: Block, path: tuple[str, ...]) -> Unit:
     return Unit("row", quote, plain, block.start, path, block.label)
 
 
-_LINE_SETTING = re.compile(r"[ \t]*(?:- )?[\w\"'.\-/]+[ \t]*[:=][ \t]*[^\s:=].*")
+_LINE_SETTING = re.compile(r"^[ \t]*(?:- )?[\w\"'.\-/]+[ \t]*[:=][ \t]*[^\s:=(][^(\n]*$", re.M)
 
 
 def _settings(text: str, block: Block, path: tuple[str, ...]) -> list[Unit]:
@@ -184,6 +193,5 @@ def _settings(text: str, block: Block, path: tuple[str, ...]) -> list[Unit]:
     found: list[Unit] = []
     for match in _LINE_SETTING.finditer(text, block.start, block.end):
         quote = match[0].strip()
-        if text[match.start() - 1 : match.start()] in ("\n", "") or match.start() == block.start:
-            found.append(Unit("setting", quote, quote, match.start() + len(match[0]) - len(match[0].lstrip()), path))
+        found.append(Unit("setting", quote, quote, match.start() + len(match[0]) - len(match[0].lstrip()), path))
     return found

@@ -104,13 +104,15 @@ _APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"
 
 @lru_cache(maxsize=65536)
 def stem(word: str) -> str:
-    """What the inflections of an English word share: Porter2 (snowballstem.org), with -y/-i and -ure/-ur endings let go."""
+    """What the inflections of an English word share: Porter2 (snowballstem.org), with -y, -ery, -ure and -less let go."""
     word = word.lower()
     found: str = EnglishStemmer().stemWord(
         _IRREGULAR.get(word, word)
     )  # a stemmer holds its word: one per call, so that threads can call
     if len(found) >= 8 and found.endswith("less"):
         return stem(found[:-4])
+    if len(found) >= 7 and found.endswith("eri"):
+        return found[:-3]
     if len(found) >= 5 and found.endswith("i"):
         found = found[:-1]
     return found[:-2] if len(found) >= 6 and found.endswith("ur") else found
