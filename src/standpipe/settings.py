@@ -19,11 +19,21 @@ STORE = "sqlite:///.standpipe/standpipe.db"
 POLICY_FILE = "standpipe.toml"
 
 
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whoever shows the key with this SHA-256 acts for `principal` of `tenant`; the key itself is kept nowhere."""
+
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    principal: str
+    tenant: str = "local"
+
+
 class Settings(msgspec.Struct, frozen=True):
-    """What `load` makes of a policy file: the store's URL, and the policy that the rules see."""
+    """What `load` makes of a policy file: the store's URL, the policy that the rules see, and who may come in over HTTP
+    (None: nothing is said about it)."""
 
     store: str = STORE
     policy: Policy = msgspec.field(default_factory=Policy)
+    keys: tuple[Key, ...] | None = None
 
 
 Positive = Annotated[float, msgspec.Meta(gt=0, lt=1e12)]
@@ -77,8 +87,13 @@ class _Budgets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: dict[str, _Budget] = {}
 
 
+class _Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    keys: tuple[Key, ...] = ()
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: _Store = _Store()
+    auth: _Auth | None = None
     providers: dict[str, _Provider] = {}
     models: dict[str, _Model] = {}
     routes: dict[str, _Route] = {}
@@ -112,7 +127,7 @@ def load(policy: str | Path | dict[str, Any] | None, given: tuple[str, ...] = ()
 def _settings(data: dict[str, Any], name: str, text: str, given: tuple[str, ...]) -> Settings:
     try:
         file = msgspec.convert(data, _File)
-        return Settings(file.store.url, _policy(file, given))
+        return Settings(file.store.url, _policy(file, given), file.auth.keys if file.auth is not None else None)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         raise UsageError(_told(name, text, where.rstrip("`").lstrip("."), what)) from None
