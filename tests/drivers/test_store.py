@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -164,6 +165,20 @@ def test_another_process_at_the_lock_delays_writes_but_not_the_loop(store: Store
             assert await write == "patient"
 
     asyncio.run(run())
+
+
+def test_a_busy_loop_does_not_keep_the_writer_thread_from_working(store: Store) -> None:
+    assert sys.getswitchinterval() < 0.001
+
+    async def run() -> None:
+        writes = asyncio.gather(*(store.write(note(str(n))) for n in range(100)))
+        while not writes.done():
+            until = time.monotonic() + 0.001
+            while time.monotonic() < until:
+                pass
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
 
 
 @pytest.mark.slow

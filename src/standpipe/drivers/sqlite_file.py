@@ -75,6 +75,7 @@ def patience() -> Callable[[int], bool]:
 
 
 def connect(path: Path) -> apsw.Connection:
+    """A connection whose commits are on the disk when they return, and which waits for other processes."""
     con = apsw.Connection(str(path))
     con.set_busy_handler(patience())
     con.execute("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
