@@ -141,10 +141,16 @@ def _compared(recorded: Event | None, made: Event | None) -> Iterator[str]:
         yield f"seq {recorded.seq}: the log says {_name(recorded)}, the rules say {_name(made)}."
         return
     old, new = _fields(recorded), _fields(made)
-    differing = [name for name in old if old[name] != new[name]]
+    differing = [_differs(name, old[name], new[name]) for name in old if old[name] != new[name]]
     if differing:
-        said = "; ".join(f"{n} {_shown(old[n])} in the log, {_shown(new[n])} by the rules" for n in differing)
-        yield f"seq {recorded.seq}: {_name(recorded)}: {said}."
+        yield f"seq {recorded.seq}: {_name(recorded)}: {'; '.join(differing)}."
+
+
+def _differs(name: str, old: Any, new: Any) -> str:
+    """Codes, ids and numbers are shown; anything else may hold more than one line can."""
+    if isinstance(old, str | int) and isinstance(new, str | int):
+        return f"{name} is {old!r} in the log, {new!r} by the rules"
+    return f"{name} differs"
 
 
 def _name(event: Event) -> str:
@@ -156,7 +162,3 @@ def _fields(event: Event) -> dict[str, Any]:
     fact = {name: getattr(event.fact, name) for name in event.fact.__struct_fields__}
     bare = tuple(msgspec.structs.replace(item, body=None) for item in items_of(event))
     return {"seq": event.seq, "by": event.by, "causes": event.causes, **fact, **({"items": bare} if bare else {})}
-
-
-def _shown(value: Any) -> str:
-    return repr(value)[:100] if isinstance(value, str | int) else "is other"

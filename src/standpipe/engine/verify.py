@@ -9,7 +9,7 @@ import msgspec
 from standpipe.core.events import Frame
 from standpipe.core.tools import AgentSpec
 from standpipe.core.verify import ONCE, REPEATABLE, violations
-from standpipe.errors import NotFound
+from standpipe.errors import NotFound, StoreError
 from standpipe.ports import Log
 
 
@@ -27,16 +27,20 @@ async def verify(log: Log, session: str | None = None) -> Verified:
     Raises NotFound for a session that does not exist, StoreError when the store fails.
     """
     names = [session] if session is not None else [row.session for row in await log.rows()]
-    found, events = [], 0
+    found, events = await log.chain(), 0
     known: dict[str, Mapping[str, str]] = {}
     for name in names:
-        frames = await log.read(name)
+        try:
+            frames = await log.read(name)
+            await _learn(log, known, frames)
+        except (msgspec.DecodeError, StoreError):
+            found.append(f"Session {name} cannot be read.")
+            continue
         if not frames:
             raise NotFound("There is no such session. `standpipe sessions` lists those that exist.")
-        await _learn(log, known, frames)
         events += sum(len(frame.events) for frame in frames)
         found += [f"Session {name}, {text}" for text in violations(frames, known)]
-    return Verified(len(names), events, tuple([*await log.chain(), *found]))
+    return Verified(len(names), events, tuple(found))
 
 
 async def _learn(log: Log, known: dict[str, Mapping[str, str]], frames: Iterable[Frame]) -> None:
