@@ -23,8 +23,9 @@ SEEDS = range(20)
 FOUND_MIN = 18
 ANSWER_ONLY = [tool for tool in TOOLS if tool.name == "answer"]
 DISK = {
-    "disks/DiskFull.md": "# DiskFull\n\n## Meaning\n\nThe disk of a database is full.\n\n## Diagnosis\n\nCheck which table grew.\n"
-    "Look at the logs of the archive.\n\n## Mitigation\n\nDelete old logs of the database, then raise the quota.\n",
+    "disks/DiskFull.md": "# DiskFull\n\n## Meaning\n\nThe disk of a database is full.\n\n## Diagnosis\n\n"
+    "Check which table grew.\nLook at the logs of the archive.\n\n## Mitigation\n\n"
+    "Delete old logs of the database, then raise the quota.\n",
     "disks/DiskSlow.md": "# DiskSlow\n\n## Meaning\n\nThe disk of a database answers slowly.\n\n## Mitigation\n\nMove it.\n",
     "net/LinkDown.md": "# LinkDown\n\n## Meaning\n\nA network link is down.\n\n## Mitigation\n\nReplace the cable.\n",
 }
@@ -93,7 +94,10 @@ def test_a_turn_has_at_most_two_revisions_and_an_answer_of_some_length() -> None
 
 
 def test_the_same_conversation_gives_the_same_move_in_every_process() -> None:
-    program = "from tests.test_extractive import turn; import hashlib; print(hashlib.sha256(repr(turn(3)[1].items).encode()).hexdigest())"
+    program = (
+        "import hashlib; from tests.test_extractive import turn;"
+        "print(hashlib.sha256(repr(turn(3)[1].items).encode()).hexdigest())"
+    )
     root = Path(__file__).resolve().parent.parent
     found = [
         subprocess.run(

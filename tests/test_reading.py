@@ -1,4 +1,4 @@
-"""How the keyless model reads: what can be quoted, what a question asks, what is a conflict, what recurs. By example and law."""
+"""How the keyless model reads: what can be quoted, what a question asks, what is a conflict, what recurs."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def test_pages_of_a_kind_speak_each_of_their_own_subject() -> None:
 def reports(sentences: list[str]) -> dict[str, str]:
     """A series of reports, each with a sentence of its own between what all of them hold."""
     return {
-        f"incidents/2026-0{n}-11-case.md": f"# Case {n}\n\nOwner: Storage. Closed.\n\n## Impact\n\n{sentence} Customers waited.\n"
+        f"incidents/2026-0{n}-11-case.md": f"# Case {n}\n\nOwner: Storage. Closed.\n\n## Impact\n\n{sentence} People waited.\n"
         for n, sentence in enumerate(sentences, 1)
     }
 

@@ -11,6 +11,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import permutations
 
 import msgspec
 
@@ -23,6 +24,7 @@ _ENDS = (".", "!", "?", ":", ";")
 LATEST = 4
 LEAST = 3
 _NAMED, _PAIR = 3.0, 1.6  # how much more a name, or a pair of words, tells than a single word
+_COMMON = 60  # sentences with the same words in a few documents: that is their subject, not a surprise
 _NOTABLE, _STRIKING = 12.0, 16.0  # the least score of a name or pair, of a single word: below, chance does it
 
 
@@ -83,22 +85,23 @@ def _of_series(name: str, members: Sequence[Document], rest: Sequence[Document],
     headed = frozenset(term for document in members for term in document.headings | document.name)
     found = []
     for key in sorted(places):
-        spread = {cited.passage.source for cited in places[key]}
-        if len(spread) < LEAST or set(key) & asked or set(key) <= headed or _is_form(places[key]):
+        if len({cited.passage.source for cited in places[key]}) < LEAST or set(key) & asked or set(key) <= headed:
             continue
         before = sum(_has(document, key) for document in earlier)
-        if before > max(1, len(earlier) // 4):
+        if before > max(1, len(earlier) // 4) or (len(key) == 1 and key[0] in WEAK and not named[key]):
+            continue
+        own = _own(places[key])
+        spread = {cited.passage.source for cited in own}
+        if len(spread) < LEAST:
             continue
         outside = sum(_has(document, key) for document in rest)
         plain = any(text[0].islower() for text in written[key])
         kind = _NAMED if named[key] and not plain else _PAIR if len(key) == 2 else 1.0
-        if kind == 1.0 and key[0] in WEAK:
-            continue
         rare = math.log((len(rest) + 2) / (outside + 1)) + math.log((len(earlier) + 2) / (before + 1))
         score = kind * rare * len(spread)
         said = max(written[key], key=lambda text: (written[key].count(text), text))
         notable = score >= (_STRIKING if kind == 1.0 else _NOTABLE)
-        found.append(Finding(said, key, tuple(places[key]), name, score, kind == _NAMED, notable))
+        found.append(Finding(said, key, tuple(own), name, score, kind == _NAMED, notable))
     return _widest(found)
 
 
@@ -127,20 +130,30 @@ def _has(document: Document, key: tuple[str, ...]) -> bool:
     return all(term in document.counts for term in key)
 
 
-def _is_form(places: Sequence[Cited]) -> bool:
-    """Whether these are one sentence again and again, as a form has them: fewer than three really differ."""
-    different: list[Cited] = []
-    for cited in places:
-        if not any(alike(cited, other) for other in different):
-            different.append(cited)
-    return len({cited.passage.source for cited in different}) < LEAST
+def _own(places: Sequence[Cited]) -> list[Cited]:
+    """Those sentences that no other of the documents has as well, as the sentences of a form are had by all; none for words
+    so common that looking is not worth it."""
+    if len(places) > _COMMON:
+        return []
+    return [
+        cited
+        for cited in places
+        if not any(alike(cited, other) for other in places if other.passage.source != cited.passage.source)
+    ]
 
 
 def _widest(found: list[Finding]) -> list[Finding]:
-    """A word that always stands in the same pair is that pair."""
-    pairs = [finding for finding in found if len(finding.terms) == 2]
-    return [
-        f
-        for f in found
-        if len(f.terms) == 2 or not any(f.terms[0] in p.terms and len(p.sources) >= len(f.sources) for p in pairs)
-    ]
+    """Pairs that overlap and stand in the same documents are one phrase; a word that always stands in a phrase is that."""
+    phrases = [finding for finding in found if len(finding.terms) > 1]
+    merged = True
+    while merged:
+        merged = False
+        for one, two in permutations(phrases, 2):
+            if one.terms[-1] == two.terms[0] and one.sources == two.sources:
+                words = f"{one.words} {two.words.split(' ', 1)[-1]}"
+                whole = msgspec.structs.replace(one, words=words, terms=(*one.terms, *two.terms[1:]))
+                phrases = [phrase for phrase in phrases if phrase not in (one, two)] + [whole]
+                merged = True
+                break
+    single = [finding for finding in found if len(finding.terms) == 1]
+    return phrases + [f for f in single if not any(f.terms[0] in p.terms and len(p.sources) >= len(f.sources) for p in phrases)]
