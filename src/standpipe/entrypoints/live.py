@@ -125,4 +125,4 @@ def _step(step: StepLine, call: CallLine | None, now: int) -> list[Text]:
 def _budget(story: Story, now: int) -> str:
     if story.outcome:
         return f"{story.outcome} ({story.reason}) · {spent_line(story)}"
-    return f"{spent_line(story)} · {max(0, story.deadline_at - now) // 1000} s left"
+    return f"{max(0, story.deadline_at - now) // 1000} s left · {spent_line(story)}"
