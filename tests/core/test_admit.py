@@ -134,14 +134,25 @@ def test_a_message_answers_the_open_question() -> None:
     step = desk.turn.steps[put.step]
     assert (event.fact.ask, event.fact.allow, event.by) == (put.ask, True, "user:ana")
     assert (item.body, item.answers, item.step, item.origin) == (Text("The first."), step.spec.item, put.step, "user")
+    assert item.id == f"{event.seq}.0"
     assert event.causes == (desk.turn.asks[put.ask].asked,)
 
 
-def test_an_answered_question_is_not_answered_again() -> None:
+@pytest.mark.parametrize("decided", [True, False])
+def test_an_answered_question_is_not_answered_again(decided: bool) -> None:
     desk = asking()
     asked(desk, "The first.")
-    desk.run()
+    if decided:
+        desk.run()
     assert isinstance(facts(asked(desk, "The second."))[0], TurnRequested)
+
+
+def test_a_question_of_a_turn_that_is_being_cancelled_is_not_open_any_more() -> None:
+    desk = Desk().ask().came(call_of("put"), call_of("ask_user", question="Which one?"))
+    assert isinstance(desk.admit(CANCEL), list)
+    desk.run()
+    assert [call.target for call in desk.open()] == ["put"]
+    assert isinstance(facts(asked(desk))[0], TurnRequested)
 
 
 def test_a_question_can_be_answered_however_many_messages_wait() -> None:

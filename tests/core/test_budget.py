@@ -46,6 +46,7 @@ def test_a_bound_rounds_up() -> None:
     assert budget.bound(one, 1, 0) == Amounts(microusd=1, tokens=1, model_calls=1)
     assert budget.bound(one, 400_000, 200_000) == Amounts(microusd=1, tokens=600_000, model_calls=1)
     assert budget.bound(one, 400_001, 200_000) == Amounts(microusd=2, tokens=600_001, model_calls=1)
+    assert budget.bound(PRICED, 10_000_000, 0).microusd == 10_000_000
     assert budget.bound(PRICED, 1_000, 10) == Amounts(microusd=1_040, tokens=1_010, model_calls=1)
 
 
@@ -78,6 +79,14 @@ def test_what_a_call_costs_that_says_nothing_of_its_usage() -> None:
     assert budget.settled(a_call(PRICED, hold, fault=Fault("no longer wanted")), PRICED) == hold
     assert budget.settled(a_call(PRICED, hold, fault=Fault("unavailable")), PRICED) == Amounts(model_calls=1)
     assert budget.settled(a_call(PRICED, hold, fault=Fault(NOT_SENT)), PRICED) == NOTHING
+
+
+def test_half_a_report_of_usage_is_none() -> None:
+    hold = budget.bound(PRICED, 1_000, 100)
+    assert budget.settled(a_call(PRICED, hold, -1, 5), PRICED) == hold
+    assert budget.settled(a_call(PRICED, hold, 5, -1), PRICED) == hold
+    assert budget.settled(a_call(PRICED, hold, 5, 0), PRICED) == Amounts(microusd=5, tokens=5, model_calls=1)
+    assert budget.settled(a_call(PRICED, hold, 0, 5), PRICED) == Amounts(microusd=20, tokens=5, model_calls=1)
 
 
 def test_a_model_that_the_policy_knows_no_more_costs_the_hold() -> None:
@@ -116,6 +125,8 @@ def test_a_prompt_is_bounded_by_the_house_and_by_the_model() -> None:
     own = budget.agent_bytes(SMALL)
     assert budget.prompt_bytes_max(big, SMALL, 100, final=False) == budget.PROMPT_BYTES
     assert budget.prompt_bytes_max(small, SMALL, 100, final=False) == 90_000 - own
+    wordy = ModelSpec("m", "p", context_tokens=100_000, output_tokens_max=90_000)
+    assert budget.prompt_bytes_max(wordy, SMALL, 100, final=False) == 50_000 - own
     assert budget.prompt_bytes_max(big, SMALL, 100, final=True) == budget.FINAL_INPUT_BYTES
     assert budget.prompt_bytes_max(big, SMALL, 50_000, final=True) == 50_000 + ITEM_OVERHEAD_BYTES
 
@@ -142,6 +153,12 @@ def test_what_an_agent_adds_to_a_prompt_is_not_underestimated(
     assert budget.agent_bytes(agent) >= len(instructions.encode()) + len(msgspec.json.encode([shown, answer]))
 
 
+def test_the_size_of_an_agent_is_that_of_its_parts() -> None:
+    tool = ToolSpec("abc", "Tüv.", {"a": 1})
+    agent = AgentSpec("a", "Ünder", (tool, tool), {"b": 2})
+    assert budget.agent_bytes(agent) == 6 + 2 * (3 + 5 + 7) + 7 + budget.CALL_OVERHEAD_BYTES
+
+
 def test_the_overhead_of_a_call_holds_the_control_tools() -> None:
     shown = [{"name": n, "description": k.__doc__, "parameters": plain_schema(k)} for n, k in CONTROL.items()]
     assert len(msgspec.json.encode(shown)) + 512 <= budget.CALL_OVERHEAD_BYTES
@@ -158,6 +175,15 @@ def test_the_reserve_pays_the_cheapest_model_and_an_attempt_at_each() -> None:
     assert reserve.microusd == budget.bound(PRICED, size, budget.FINAL_OUTPUT_TOKENS).microusd
     assert reserve.tokens == size + budget.FINAL_OUTPUT_TOKENS
     assert (reserve.model_calls, reserve.tool_calls, reserve.steps) == (2, 0, 1)
+
+
+def test_the_reserve_has_tokens_for_the_wordiest_model() -> None:
+    terse = ModelSpec("terse", "p", output_tokens_max=10)
+    size = budget.FINAL_INPUT_BYTES + budget.agent_bytes(AGENT)
+    for models in ((PRICED, terse), (terse, PRICED)):
+        names = tuple(m.name for m in models)
+        assert budget.reserve(policy(*models), names, AGENT, 100, 9).tokens == size + budget.FINAL_OUTPUT_TOKENS
+    assert budget.reserve(policy(terse), ("terse",), AGENT, 100, 9).tokens == size + 10
 
 
 def test_the_reserve_keeps_no_more_calls_than_the_turn_may_make() -> None:

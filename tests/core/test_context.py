@@ -189,6 +189,7 @@ def test_a_call_goes_with_the_last_of_its_results() -> None:
     assert kept(total(call, hits[1]), call, *hits) == ["2.0", "3.0", "4.1"]
     assert kept(total(call, hits[1]) - 1, call, *hits) == ["2.0"]
     assert kept(total(call), call) == ["2.0", "3.0"]
+    assert kept(total(call), call, a_passage("5.0", "c.md", score=0.1)) == ["2.0", "3.0"]
 
 
 @st.composite

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.desk import AGENT, NOW, PRICED, SEARCH, Desk, call_of, passage, policy, source
+from tests.core.desk import AGENT, NOW, PRICED, SEARCH, Desk, bare_turn, call_of, passage, policy, source
 
 from standpipe.core import budget
 from standpipe.core.admit import Cancel, Reply
-from standpipe.core.amounts import Amounts, Balance
+from standpipe.core.amounts import Amounts, Balance, Limits
 from standpipe.core.details import Fault, Passed, Permit, Route
 from standpipe.core.events import (
     Asked,
@@ -24,7 +24,7 @@ from standpipe.core.events import (
     TurnEnded,
     TurnStarted,
 )
-from standpipe.core.gate import NOT_FOUND_TEXT
+from standpipe.core.gate import NOT_FOUND_TEXT, fits_normal
 from standpipe.core.ids import digest
 from standpipe.core.items import Draft, Failure, Label, ToolCall
 from standpipe.core.plan import OPEN_CALLS_MAX
@@ -110,6 +110,7 @@ def test_about_a_call_without_its_answers_nothing_is_decided() -> None:
     ("move", "where"),
     [
         (call_of("search"), "the top: required"),
+        (call_of("read"), "the top: required"),
         (call_of("search", query=5), "query: type"),
         (call_of("read", source="a.md", more=1), "the top: additionalProperties"),
     ],
@@ -124,6 +125,7 @@ def test_a_call_that_does_not_name_its_resource_is_refused() -> None:
     loose = ToolSpec("incident", "One.", {"type": "object"}, resource="incident:{id}")
     desk = moved(call_of("incident"), desk=Desk(AgentSpec("coordinator", "", (loose,))))
     assert refused(desk) == [("st2", "arguments")]
+    assert told(desk)[0].text == "The arguments of `incident` do not fit its schema at what they should name."
 
 
 def test_a_step_whose_call_was_withdrawn_is_withdrawn() -> None:
@@ -136,7 +138,7 @@ def test_a_step_whose_call_was_withdrawn_is_withdrawn() -> None:
     )
     desk = moved(Draft(plan, Label((source("a.md"),))))
     desk.denied = {source("a.md")}
-    desk.came(passage("b.md", "five"))
+    desk.run().came(passage("b.md", "five"))
     assert [(e.step, e.outcome) for e in desk.facts(StepEnded)][-1] == ("st3", "withdrawn")
     assert [g.step for g in desk.facts(CallGranted)][-1] == "st4"
 
@@ -168,6 +170,12 @@ def test_only_so_many_calls_run_at_once() -> None:
     assert len(desk.open()) == OPEN_CALLS_MAX == 8
     desk.came(passage("a.md", "five"))
     assert len(desk.open()) == OPEN_CALLS_MAX and len(desk.facts(CallGranted)) == OPEN_CALLS_MAX + 2
+
+
+def test_a_call_about_which_nothing_is_known_takes_nobodys_place() -> None:
+    unknown = [read("unknown.md")] * OPEN_CALLS_MAX
+    desk = moved(*unknown, read("a.md"), desk=Desk(permits=asked_world))
+    assert [c.step for c in desk.open()] == [f"st{OPEN_CALLS_MAX + 2}"]
 
 
 def test_a_call_that_is_tried_again_keeps_its_key() -> None:
@@ -262,6 +270,7 @@ def test_a_route_falls_through_to_the_next_model() -> None:
     desk.broke(Fault("error"))
     assert ("st1", "no model") in refused(desk)
     assert StepEnded("st1", "failed", "no model") in desk.facts(StepEnded)
+    assert [g.call for g in desk.facts(CallGranted)] == ["t1.st1.a1", "t1.st1.a2", "t1.st2.a1"]
     assert desk.facts(PlanPatched)[-1].why.code == "finish: no model"
 
 
@@ -297,6 +306,11 @@ def test_a_call_that_could_say_next_to_nothing_is_not_made() -> None:
         need = base.turn.reserve.microusd + size + 4 * output
         desk = Desk(policy=policy(PRICED, microusd=need)).ask()
         assert desk.turn.steps[desk.open()[0].step].spec.final is target
+        passed = (Passed("priced", "budget: microusd"),)
+        assert desk.facts(CallRefused) == ([CallRefused("st1", "budget", passed=passed)] if target else [])
+        assert [(e.step, e.outcome, e.reason) for e in desk.facts(StepEnded)] == (
+            [("st1", "refused", "budget")] if target else []
+        )
 
 
 def test_a_model_of_few_words_may_say_them() -> None:
@@ -304,14 +318,47 @@ def test_a_model_of_few_words_may_say_them() -> None:
     assert granted(Desk(policy=policy(terse)).ask()).manifest.output_tokens_max == 10  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", ["model_calls", "tokens"])
-def test_counts_are_limits_too(name: str) -> None:
+def test_a_step_that_cannot_be_paid_is_refused_for_its_budget_whoever_else_failed() -> None:
+    desk = Desk(policy=policy(OTHER, DEAR, microusd=Desk(policy=policy(OTHER)).ask().turn.reserve.microusd + 20_000)).ask()
+    assert granted(desk).target == "other"
+    desk.broke(Fault("error"))
+    no = desk.facts(CallRefused)[0]
+    assert (no.code, no.passed) == ("budget", (Passed("other", "failed in this step"), Passed("dear", "budget: microusd")))
+
+
+def test_a_dear_model_may_plan_with_all_but_the_reserve() -> None:
+    reserve = Desk(policy=policy(DEAR, PRICED)).ask().turn.reserve.microusd
+    desk = Desk(policy=policy(DEAR, PRICED, microusd=reserve + 40_000)).ask()
+    assert granted(desk).target == "dear" and not granted(desk).manifest.final  # type: ignore[union-attr]
+    assert granted(desk).hold.microusd <= 40_000 < reserve
+
+
+def test_a_grant_to_a_model_names_what_led_to_it() -> None:
+    desk = Desk(policy=policy(PRICED, OTHER)).ask(folders=("f",)).came(passage("a.md", "five", score=0.5)).broke(Fault("error"))
+    turn = desk.turn
+    first, second = [e for e in desk.events if isinstance(e.fact, CallGranted) and e.fact.step == "st2"]
+    assert first.causes == (turn.steps["st2"].added, turn.steps["st1"].ended)
+    assert second.causes == (*first.causes, turn.calls["t1.st2.a1"].ended)
+
+
+@pytest.mark.parametrize(("calls", "steps", "fits"), [(3, 3, True), (2, 3, False), (3, 2, False), (9, 9, True)])
+def test_another_round_needs_a_call_and_a_step_beside_those_kept(calls: int, steps: int, fits: bool) -> None:
+    limits = Limits(Amounts(model_calls=calls, steps=steps), 1)
+    turn = bare_turn(limits=limits, spent=Amounts(model_calls=1, steps=1), reserve=Amounts(model_calls=1, steps=1))
+    assert fits_normal(turn) is fits
+
+
+def test_counts_are_limits_too() -> None:
     reserve = Desk(policy=policy(PRICED)).ask().turn.reserve
-    desk = Desk(policy=policy(PRICED, **{name: getattr(reserve, name) + 1})).ask()
-    final = desk.turn.steps[desk.open()[0].step].spec.final
-    assert final is (name == "tokens")
-    desk = Desk(policy=policy(PRICED, **{name: getattr(reserve, name)})).ask()
-    assert desk.turn.steps[desk.open()[0].step].spec.final
+
+    def final(**limits: int) -> tuple[bool, list[CallRefused]]:
+        desk = Desk(policy=policy(PRICED, **limits)).ask()
+        return desk.turn.steps[desk.open()[0].step].spec.final, desk.facts(CallRefused)
+
+    assert final(model_calls=reserve.model_calls + 1) == (False, [])
+    assert final(model_calls=reserve.model_calls) == (True, [])
+    no = CallRefused("st1", "budget", passed=(Passed("priced", "budget: tokens"),))
+    assert final(tokens=reserve.tokens + 1) == final(tokens=reserve.tokens) == (True, [no])
 
 
 def test_a_step_that_no_model_can_take_is_refused_with_all_reasons() -> None:
@@ -334,6 +381,9 @@ def test_a_model_step_has_until_the_answer_is_due_and_the_final_one_to_the_end()
 
 
 def test_without_time_no_model_is_asked() -> None:
+    desk = Desk(policy=policy(PRICED, OTHER)).ask()
+    desk.now = desk.turn.soft_at - 1
+    assert granted(desk.broke(Fault("rate"))).target == "other"
     desk = Desk(policy=policy(PRICED, OTHER)).ask()
     desk.now = desk.turn.soft_at
     desk.broke(Fault("rate"))

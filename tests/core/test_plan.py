@@ -119,6 +119,13 @@ def test_planned_steps_get_the_next_numbers_and_wait_for_steps_old_and_new() -> 
     )
 
 
+def test_only_planned_steps_have_names() -> None:
+    turn = planned_turn()
+    with_items(turn, an_item("6.0", call_of("read", source="a")))
+    with_steps(turn, bare_step("st3", kind="model"), bare_step("st4", item="6.0"))
+    assert plan.names(turn) == {"old": "st1", "b": "st2"}
+
+
 def test_a_name_that_is_used_again_means_the_new_step() -> None:
     planned = {0: PlannedStep("b", "read"), 1: PlannedStep("c", "read", after=("b",))}
     assert plan.placed(planned_turn(), planned, "5.0", 0, TOOLS)[1].needs == ("st3",)

@@ -80,6 +80,18 @@ def test_plain_text_is_an_answer() -> None:
     assert [s.text for s in answer.sentences] == ["It is 1.5 s.", "Wait!", "Then go on."]
 
 
+def test_lines_are_sentences_and_empty_ones_are_none() -> None:
+    (draft,) = reply.as_moves((Draft(Text("One\n \nTwo\n\n\n- Three")),))
+    assert isinstance(draft.body, ToolCall)
+    answer = reply.answer_of(draft.body)
+    assert answer is not None and [s.text for s in answer.sentences] == ["One", "Two", "- Three"]
+
+
+def test_only_an_answer_that_fits_is_an_answer() -> None:
+    assert reply.answer_of(call_of("answer", sentences=[{}])) is None
+    assert reply.answer_of(call_of("plan", steps=[])) is None
+
+
 def test_several_texts_are_one_answer() -> None:
     (draft,) = reply.as_moves((Draft(Text("One.")), Draft(Text("Two."))))
     assert isinstance(draft.body, ToolCall)
@@ -170,6 +182,11 @@ def test_the_final_answer_is_taken_as_it_is() -> None:
     assert [j.action for j in desk.facts(AnswerJudged)] == ["accept"]
 
 
+def test_a_final_answer_is_taken_as_it_is_though_there_is_room_for_steps() -> None:
+    desk = Desk(policy=policy(model_calls=1)).ask().came(an_answer("Five."), verdicts=(BAD,))
+    assert [j.action for j in desk.facts(AnswerJudged)] == ["accept"]
+
+
 def test_a_second_answer_in_one_reply_is_refused() -> None:
     desk = Desk().ask().came(an_answer("Five."), an_answer("Six."), Checked(((CITED,),)), verdicts=(OK,))
     assert refusals(desk) == [("second answer", "A reply may hold one answer.")]
@@ -227,7 +244,7 @@ def test_a_step_that_was_left_out_is_waited_for_by_nobody() -> None:
         (a_plan({"after": ["p1"]}, {"after": ["p0"]}), "in a circle"),
         (a_plan({}, {"id": "p0"}), "an id of its own"),
         (a_plan({"tool": "answer"}), "are no steps"),
-        (a_plan({"tool": "plan"}), "are no steps"),
+        (a_plan({}, {"tool": "plan"}), "are no steps"),
         (call_of("plan", steps="all"), "do not fit"),
         (call_of("plan", steps=[], budget=5), "do not fit"),
         (call_of("revise"), "do not fit"),
@@ -257,6 +274,24 @@ def test_several_moves_of_one_reply_are_several_epochs_and_share_the_room() -> N
     assert desk.turn.spent.steps == 4
 
 
+def test_two_plans_of_one_reply_share_the_room() -> None:
+    more = call_of("revise", reason="x", add=[{"id": f"r{n}", "tool": "search", "arguments": {"query": "y"}} for n in (0, 1)])
+    desk = Desk(policy=policy(steps=5)).ask().came(a_plan({}, {}), more)
+    assert patches(desk)[1:] == [("plan", ["st2 search", "st3 search"]), ("revise", ["st4 search"])]
+    assert refusals(desk) == [("contracted", "The plan had no room for the steps r1; they were left out.")]
+
+
+def test_calls_of_tools_are_numbered_on() -> None:
+    desk = Desk().ask().came(call_of("search", query="x"), call_of("search", query="y"))
+    assert patches(desk)[1:] == [("called by the model", ["st2 search", "st3 search"])]
+
+
+def test_a_call_of_a_tool_needs_room() -> None:
+    desk = Desk(policy=policy(steps=2)).ask().came(call_of("search", query="x"))
+    assert [code for code, _ in refusals(desk)] == ["steps"]
+    assert [p for p, _ in patches(desk)] == ["begin", "finish: budget"]
+
+
 def test_a_call_of_a_tool_becomes_a_step() -> None:
     desk = Desk().ask().came(Text("Let me look."), call_of("search", query="x"))
     assert patches(desk)[1] == ("called by the model", ["st2 search"])
@@ -280,6 +315,15 @@ def test_a_question_to_the_user_is_a_step_that_waits() -> None:
     assert patches(desk)[1] == ("asked by the model", ["st2 ask_user"])
     (asked,) = desk.facts(Asked)
     assert asked == Asked("t1.st2", "st2", "question", NOW + Policy().parked_ms)
+
+
+def test_a_question_takes_the_last_room_and_the_next_number() -> None:
+    last = Desk(policy=policy(steps=3)).ask().came(call_of("ask_user", question="Which?"))
+    assert [a.step for a in last.facts(Asked)] == ["st2"]
+    beside = Desk(policy=policy(steps=4)).ask().came(a_plan({}), call_of("ask_user", question="Which?"))
+    assert [a.step for a in beside.facts(Asked)] == ["st3"]
+    crowded = Desk(policy=policy(steps=3)).ask().came(a_plan({}), call_of("ask_user", question="Which?"))
+    assert crowded.facts(Asked) == [] and [code for code, _ in refusals(crowded)] == ["steps"]
 
 
 def test_one_question_at_a_time() -> None:
@@ -349,6 +393,7 @@ def test_what_a_move_is_told_carries_the_label_of_the_move() -> None:
         i for f in desk.facts(AnswerJudged) for i in f.items
     ]
     assert len(told) == 2 and all(i.label == secret and i.origin == "runtime" for i in told)
+    assert [i.answers for i in told] == ["6.0", "6.1"] and all(i.id.endswith(".0") for i in told)
 
 
 # --- whatever a model says ---------------------------------------------------------------------------------------------
