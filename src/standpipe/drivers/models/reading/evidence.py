@@ -172,10 +172,6 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
         """The terms that are the whole name of a document."""
         return frozenset(term for document in self.documents for term in document.name if len(document.name) == 1)
 
-    def document(self, source: str) -> Document | None:
-        """The document of that name, if it is in sight."""
-        return next((document for document in self.documents if document.source == source), None)
-
     @cached_property
     def asked(self) -> frozenset[frozenset[str]]:
         """The searches made so far, as sets of terms."""

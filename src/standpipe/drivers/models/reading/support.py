@@ -47,13 +47,14 @@ def support(lens: Lens) -> Support:
     )
     share = lens.share(have, lens.essential_mask)
     known = frozenset(lens.evidence.vocabulary)
-    absent = any(term.name and not term.within(known) for term, _ in wanted)
+    unknown = tuple(term.word for term, _ in wanted if not term.weak and not term.within(known))
+    absent = any(term.name and not term.within(known) for term, _ in wanted) or (bool(unknown) and not lens.part.leans)
     groups = [[term for term in group if not term.weak] for group in lens.part.focus]
     apart = any(not _together(lens, group, chosen) for group in groups if group)
     few = missing and len(wanted) <= 2 and not any(term.name for term, _ in wanted)
     if not chosen or absent or apart or few or share < (_TOLD if lens.part.leans else _DOUBTFUL):
         return Support((), (), missing)
-    return Support(tuple(chosen), tuple(needed), missing if share < _SUPPORTED else ())
+    return Support(tuple(chosen), tuple(needed), missing if share < _SUPPORTED else unknown)
 
 
 def _cover(lens: Lens) -> tuple[list[Document], list[Document], Mask]:
