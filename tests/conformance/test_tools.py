@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standpipe.core.events import Event, FolderSynced, HouseFact, RelationsChanged
@@ -183,6 +183,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(json_values)
 def test_what_a_function_returns_is_the_same_live_and_after_storage(value: Any) -> None:
     with pytest.raises(StopIteration) as done:  # nothing in it waits, and an event loop for each example would be slow

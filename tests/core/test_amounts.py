@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standpipe.core.amounts import NOTHING, Amounts
@@ -17,6 +17,7 @@ def test_amounts_has_the_components_that_these_laws_range_over() -> None:
     assert Amounts.__struct_fields__ == NAMES
 
 
+@settings(max_examples=40)
 @given(amounts, amounts, amounts)
 def test_adding_and_taking_away(a: Amounts, b: Amounts, c: Amounts) -> None:
     assert a + b == b + a
@@ -26,6 +27,7 @@ def test_adding_and_taking_away(a: Amounts, b: Amounts, c: Amounts) -> None:
     assert a - a == NOTHING
 
 
+@settings(max_examples=40)
 @given(amounts, amounts)
 def test_every_component_is_added_to_its_own(a: Amounts, b: Amounts) -> None:
     both = a + b

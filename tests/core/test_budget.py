@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.desk import AGENT, PRICED, bare_turn, policy
 
@@ -62,6 +62,7 @@ def test_no_usage_within_the_bounds_costs_more_than_the_bound(
     assert spent.short(hold) == ""
 
 
+@settings(max_examples=50)
 @given(models, counts, counts, st.integers(-5, 10**9), st.integers(-5, 10**9), st.sampled_from(["", "timeout", "unavailable"]))
 def test_no_settlement_is_above_its_hold_whatever_was_reported(
     model: ModelSpec, size: int, output: int, read: int, written: int, code: str
@@ -144,6 +145,7 @@ values = st.recursive(words | st.booleans() | st.none() | st.integers(), lambda 
 tools = st.builds(ToolSpec, st.from_regex(r"[a-z]{1,8}", fullmatch=True), words, st.dictionaries(words, values, max_size=4))
 
 
+@settings(max_examples=25)
 @given(words, st.lists(tools, max_size=4), st.none() | st.dictionaries(words, words, max_size=3))
 def test_what_an_agent_adds_to_a_prompt_is_not_underestimated(
     instructions: str, own: list[ToolSpec], answer: dict[str, str] | None
@@ -216,6 +218,7 @@ def test_only_the_final_call_may_use_the_reserve() -> None:
     assert budget.free(turn, final=False) == Amounts(82, 62, 42, 22, 2)
 
 
+@settings(max_examples=40)
 @given(
     st.builds(Amounts, *[counts] * 5),
     st.none() | st.builds(Amounts, *[counts] * 5),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.core.desk import an_item
 
@@ -231,6 +231,7 @@ def texts(draw: st.DrawFn) -> tuple[str, list[str]]:
     return text, chosen
 
 
+@settings(max_examples=60)
 @given(texts(), st.data())
 def test_words_of_a_text_are_found_whatever_stands_between_them(drawn: tuple[str, list[str]], data: st.DataObject) -> None:
     text, chosen = drawn
@@ -518,6 +519,7 @@ sentences = st.builds(
 gaps = st.builds(AnswerGap, st.sampled_from(["No.", "Nothing says 5."]), st.integers(-2, 3))
 
 
+@settings(max_examples=60)
 @given(
     st.lists(sentences, max_size=4).map(tuple),
     st.lists(gaps, max_size=3).map(tuple),

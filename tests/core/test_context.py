@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.desk import AGENT, an_item, bare_turn, call_of, question_item, source, with_items
 
@@ -211,6 +211,7 @@ def drawn_items(draw: st.DrawFn) -> list[Item]:
     return items
 
 
+@settings(max_examples=50)
 @given(drawn_items(), st.integers(0, 6_000), st.integers(0, 8))
 def test_the_question_stays_and_the_limit_holds(items: list[Item], space: int, at: int) -> None:
     entries = [(i, "x") for i in (*items[:at], QUESTION, *items[at:])]
@@ -232,6 +233,7 @@ def shown_after(turn: Turn, manifest: Manifest) -> dict[str, str]:
     return {**now, **{new.item: new.why for new in manifest.added}}
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.integers(3, 12), max_size=6, unique=True), max_size=5))
 def test_manifests_add_up_to_what_is_shown(prompts: list[list[int]]) -> None:
     turn = with_items(bare_turn(), *(an_item(f"{n}.0", Text(str(n))) for n in range(3, 13)))

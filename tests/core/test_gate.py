@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.desk import AGENT, NOW, PRICED, SEARCH, Desk, bare_turn, call_of, passage, policy, source
 
@@ -408,6 +408,7 @@ def test_the_final_call_may_use_what_was_kept_for_it_and_only_that_much_is_neede
     assert short.facts(TurnEnded)[0].reason == "budget: microusd cannot pay for an answer"
 
 
+@settings(max_examples=40)
 @given(st.text(st.sampled_from("xü\n\x01"), min_size=1, max_size=5_000), st.integers(0, 50_000))
 def test_a_turn_that_starts_can_pay_for_its_end_however_long_the_question(text: str, over: int) -> None:
     least = Desk(policy=policy(PRICED)).ask("x" + text).turn.reserve

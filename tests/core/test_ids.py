@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standpipe.core.ids import call_id, digest, digest_bytes, item_id, step_id, step_of, turn_id
@@ -24,11 +24,13 @@ def turned(value: object) -> object:
     return [turned(one) for one in value] if isinstance(value, list) else value
 
 
+@settings(max_examples=40)
 @given(json_values)
 def test_a_digest_does_not_depend_on_the_order_of_a_dict(value: object) -> None:
     assert digest(value) == digest(turned(value))
 
 
+@settings(max_examples=40)
 @given(json_values, json_values)
 def test_different_values_have_different_digests(a: object, b: object) -> None:
     assert (digest(a) == digest(b)) == (json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True))

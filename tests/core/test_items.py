@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standpipe.core.ids import digest_bytes
@@ -49,6 +49,7 @@ BODIES: list[tuple[str, Body]] = [
 ]
 
 
+@settings(max_examples=30)
 @given(labels, labels, labels)
 def test_joining_labels_is_commutative_associative_and_idempotent(a: Label, b: Label, c: Label) -> None:
     assert join([a, b]) == join([b, a])
@@ -57,6 +58,7 @@ def test_joining_labels_is_commutative_associative_and_idempotent(a: Label, b: L
     assert join([a, Label()]) == join([a])
 
 
+@settings(max_examples=30)
 @given(st.lists(labels, max_size=4))
 def test_a_joined_label_asks_for_everything_that_its_inputs_ask_for_and_nothing_else(many: list[Label]) -> None:
     joined = join(many)
@@ -79,6 +81,7 @@ def test_a_body_is_the_same_after_storage_and_its_item_says_what_it_is(kind: str
     assert (item.hash, item.bytes, item.label, item.body) == (digest_bytes(data), len(data), label, body)
 
 
+@settings(max_examples=40)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8"), max_size=5),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.desk import an_item, bare_step, bare_turn, call_of, with_items, with_steps
 
@@ -82,6 +82,7 @@ def test_there_is_room_for_what_is_neither_used_nor_kept() -> None:
     assert plan.room(bare_turn(limits=limits, spent=Amounts(steps=10), reserve=Amounts(steps=1))) == -1
 
 
+@settings(max_examples=40)
 @given(planned_lists, st.integers(-2, 10))
 def test_a_contracted_plan_keeps_as_much_as_fits_and_gives_optional_steps_up_first(
     planned: tuple[PlannedStep, ...], room: int
@@ -151,6 +152,7 @@ def test_circles(steps: tuple[Step, ...], circle: bool) -> None:
     assert plan.cyclic(steps) is circle
 
 
+@settings(max_examples=40)
 @given(planned_lists)
 def test_a_patch_without_a_circle_can_be_walked_to_its_end(planned: tuple[PlannedStep, ...]) -> None:
     steps = plan.placed(bare_turn(), dict(enumerate(planned)), "5.0", 0, TOOLS)

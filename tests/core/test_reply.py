@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.desk import NOW, Desk, an_item, bare_turn, call_of, passage, policy, question_item, source, with_items
 
@@ -422,6 +422,7 @@ moves = st.one_of(
 )
 
 
+@settings(max_examples=50)
 @given(st.lists(st.lists(moves, max_size=4), max_size=5), st.integers(1, 6))
 def test_whatever_a_model_says_the_rules_keep_their_limits_and_go_on(said: list[list[ToolCall | Text]], steps: int) -> None:
     desk = Desk(policy=policy(steps=steps)).ask(folders=("f",))
