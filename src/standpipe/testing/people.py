@@ -73,7 +73,7 @@ class People:
 
     async def _say(self, chat: Chat, number: int, message: Message) -> None:
         if not number:
-            await self._open(chat, message)
+            await self.open(chat, message)
             await next(self._houses).resume(chat.session)
             return
         try:
@@ -90,7 +90,7 @@ class People:
         except Refused:
             return
 
-    async def _open(self, chat: Chat, message: Message) -> None:
+    async def open(self, chat: Chat, message: Message) -> None:
         """The first message comes in through another process, which drives nothing."""
         state = State()
         wish = Ask(f"{chat.session}.m0", chat.session, TENANT, chat.principal, "agent", message.text, chat.folders)

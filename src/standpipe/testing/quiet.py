@@ -41,6 +41,7 @@ class QuietLoop(VirtualLoop):
                 rounds = 0
                 quiet()
             elif rounds > ROUNDS_MAX:
+                rounds = 0
                 raise RuntimeError("the clock stands still while something always runs: a livelock")
             return wait(timeout)
 
@@ -75,9 +76,10 @@ class Watch:
             if not state.seq or (self._seen.get(session) == place and now < (place[2] or now + 1)):
                 continue
             self._seen[session] = place
-            asked = everything(state, self._fixed, now)
+            then = now - 1  # a timer of this very millisecond may still come
+            asked = everything(state, self._fixed, then)
             world = at_once(look_up(self._log, self._search, self._access, self._fixed, asked))
-            left = decide(state, world, now - 1)  # a timer of this very millisecond may still come
+            left = decide(state, world, then)
             if left and not isinstance(left[0].fact, ItemsWithdrawn):
                 yield f"{session} at seq {state.seq} waits, but could go on with {[type(e.fact).__name__ for e in left]}"
 

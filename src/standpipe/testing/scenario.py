@@ -99,7 +99,7 @@ def draw(seed: int) -> Scenario:
         policy=policy,
         troubles={name: random.choice((0.0, 0.0, 0.1, 0.4, 1.0)) for name in policy.models},
         documents=documents,
-        readable={p: tuple(d.path for d in documents if random.random() < 0.7) for p in PEOPLE},
+        readable={p: tuple(d.path for d in documents if random.random() < 0.8) for p in PEOPLE},
         typed=random.random() < 0.2,
         chats=chats,
         acts=_acts(random, moods, chats, documents),
@@ -182,8 +182,9 @@ def _chat(random: Random, seed: int, number: int, moods: tuple[str, ...]) -> Cha
                 deadline_ms=random.randint(500, 9_000) if "deadline" in moods and random.random() < 0.4 else 0,
             )
         )
-    folders = (FOLDER,) if random.random() < 0.6 else ()
-    return Chat(f"{seed:016x}{number:016x}", random.choice(PEOPLE), folders, tuple(messages))
+    folders = (FOLDER,) if "revoke" in moods or random.random() < 0.5 else ()
+    # Each has somebody of its own: memory is shared by all sessions of a principal, and so would be what time does to it.
+    return Chat(f"{seed:016x}{number:016x}", PEOPLE[(seed + number) % 2], folders, tuple(messages))
 
 
 def _acts(random: Random, moods: tuple[str, ...], chats: tuple[Chat, ...], documents: tuple[Document, ...]) -> tuple[Act, ...]:
@@ -191,9 +192,9 @@ def _acts(random: Random, moods: tuple[str, ...], chats: tuple[Chat, ...], docum
     if "cancel" in moods:
         acts += [Act(random.randint(0, 9_000), "cancel", random.choice(chats).session) for _ in range(random.randint(1, 3))]
     if "revoke" in moods:
-        for _ in range(random.randint(3, 8)):
+        for _ in range(random.randint(4, 8)):
             who, what = random.choice(chats).principal, random.choice(documents).path
-            kind = random.choice(("revoke", "revoke", "grant"))
-            acts.append(Act(random.randint(0, 5_000), kind, f"document:{what}#reader@{who}"))
+            kind = random.choice(("revoke", "revoke", "revoke", "grant"))
+            acts.append(Act(random.randint(0, 4_000), kind, f"document:{what}#reader@{who}"))
         acts.append(Act(random.randint(0, 6_000), random.choice(("revoke", "grant")), f"incident:1#reader@{PEOPLE[0]}"))
     return tuple(sorted(acts, key=lambda act: act.at_ms))
