@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from cyclopts.argument import Argument
 from cyclopts.exceptions import (
     CoercionError,
@@ -32,6 +33,7 @@ app = App(
     version=lambda: version("standpipe"),
     suppress_keyboard_interrupt=False,
 )
+DOCS = Parameter(negative=(), show_default=False)
 relations = App(name="access", help="Relations: who may read what. Each answers with a revision.")
 app.command(relations)
 
@@ -121,6 +123,28 @@ def resume(session: AnySession = None, /, *, common: Common = COMMON) -> int:
     from standpipe.entrypoints import asking
 
     return _with_house(common, lambda house: asking.resume(house, session, json=common.json))
+
+
+@app.command
+def serve(
+    *, host: str = "127.0.0.1", port: int = 8000, docs: Annotated[tuple[Path, ...], DOCS] = (), common: Common = COMMON
+) -> int:
+    """Serve sessions over HTTP, and go on with every unfinished turn. Ctrl-C or SIGTERM ends it.
+
+    Parameters
+    ----------
+    host
+        The address to serve on; another than of this machine alone needs keys in [auth] of the policy file.
+    port
+        The port; 0 takes any that is free.
+    docs
+        A folder of documents that new sessions search; may be given several times.
+    """
+    from standpipe.entrypoints.http import serving
+    from standpipe.settings import load
+
+    keys = load(common.policy).keys
+    return _with_house(common, lambda house: serving.serve(house, keys, (host, port), docs, json=common.json))
 
 
 @app.command
