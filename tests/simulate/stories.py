@@ -22,10 +22,14 @@ def cited(text: str, source: str, part: int = 0) -> dict[str, Any]:
 
 
 class Revising:
-    """Plans to read the incident; what that says makes it read the page of the pool; answers from both."""
+    """Plans to read the incident; what that says makes it read the page of the pool; answers from both.
 
-    def __init__(self) -> None:
+    It adds a sentence that no document supports, and insists on it when it is `stubborn`.
+    """
+
+    def __init__(self, *, stubborn: bool = False) -> None:
         self.calls = 0
+        self.stubborn = stubborn
 
     async def __call__(self, items: list[Item], tools: list[ToolSpec]) -> Moves:
         """The next move."""
@@ -34,7 +38,7 @@ class Revising:
         await asyncio.sleep(0.2)
         if self.calls == 1:
             return Fault("rate", "Too many requests.")
-        if "incidents/july.md" not in read:
+        if not read:
             steps = [
                 {"id": "july", "tool": "read", "arguments": {"source": "incidents/july.md"}, "why": "the newest incident"},
                 {"id": "gone", "tool": "read", "arguments": {"source": "incidents/may.md"}, "optional": True},
@@ -43,15 +47,17 @@ class Revising:
         if "services/pool.md" not in read:
             add = [{"id": "pool", "tool": "read", "arguments": {"source": "services/pool.md"}, "why": "what the pool allows"}]
             return [ToolCall("revise", {"reason": "it blames the pool", "add": add, "because": ["incidents/july.md"]})]
-        values = [
-            {"value": "20", "source": "incidents/july.md", "quote": JULY},
-            {"value": "50", "source": "services/pool.md", "quote": POOL},
-        ]
-        sentences = [cited(JULY, "incidents/july.md"), cited(POOL, "services/pool.md", 1)]
-        if not any(isinstance(i.body, Failure) and i.body.code == "check" for i in items):
+        return [self._answer(items, read)]
+
+    def _answer(self, items: list[Item], read: list[str]) -> ToolCall:
+        sides = [("20", "incidents/july.md", JULY), ("50", "services/pool.md", POOL)]
+        said = [(n, *side) for n, side in enumerate(sides) if side[1] in read]
+        sentences = [cited(quote, source, n) for n, _, source, quote in said]
+        if self.stubborn or not any(isinstance(i.body, Failure) and i.body.code == "check" for i in items):
             sentences.append({"text": "The lake is deep.", "citations": [{"source": "services/pool.md", "quote": "The lake"}]})
-        conflicts = [{"about": "connections of the pool", "values": values}]
-        return [ToolCall("answer", {"sentences": sentences, "conflicts": conflicts, "gaps": [{"text": "Nobody says when."}]})]
+        values = [{"value": value, "source": source, "quote": quote} for _, value, source, quote in said]
+        conflicts = [{"about": "connections of the pool", "values": values}] if len(values) > 1 else []
+        return ToolCall("answer", {"sentences": sentences, "conflicts": conflicts, "gaps": [{"text": "Nobody says when."}]})
 
 
 async def asked(stage: Stage, house: House) -> Turn:
@@ -59,14 +65,25 @@ async def asked(stage: Stage, house: House) -> Turn:
     return await (await house.ask(QUESTION, docs=["docs"])).wait()
 
 
+async def revoked(stage: Stage, house: House) -> Turn:
+    """The question, and the right to read the incident taken away while the model thinks about it."""
+    turn = await house.ask(QUESTION, docs=["docs"])
+    await asyncio.sleep(0.7)
+    await stage.set_right(revoked=["incidents/july.md"])
+    return await turn.wait()
+
+
 class Writing:
-    """Writes twice, tells what came of it."""
+    """Writes twice with one tool, and tells what came of it."""
+
+    def __init__(self, tool: str = "write") -> None:
+        self.tool = tool
 
     async def __call__(self, items: list[Item], tools: list[ToolSpec]) -> Moves:
         """The next move."""
-        if any(item.kind == "failure" for item in items):
+        if any(item.kind in ("failure", "data") for item in items):
             return [ToolCall("answer", {"sentences": [{"text": "It may be written."}]})]
-        return [ToolCall("write", {"n": HANGS}), ToolCall("write", {"n": BREAKS})]
+        return [ToolCall(self.tool, {"n": HANGS}), ToolCall(self.tool, {"n": BREAKS})]
 
 
 async def crashed(stage: Stage, house: House) -> Turn:
@@ -76,3 +93,12 @@ async def crashed(stage: Stage, house: House) -> Turn:
     resumed = await (await stage.open()).resume(turn.session)
     assert resumed is not None
     return await resumed.wait()
+
+
+async def approved(stage: Stage, house: House) -> Turn:
+    """Whatever asks a person is allowed."""
+
+    async def yes(_ask: str, _tool: str, _item: Item) -> bool:
+        return True
+
+    return await (await (await stage.open(yes)).ask("Send it.")).wait()

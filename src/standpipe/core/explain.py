@@ -170,7 +170,7 @@ class _Account:
 
     # --- the answer
 
-    def answer(self, turn: str, only: int = 0) -> list[Node]:
+    def answer(self, turn: str, only: int | None = None) -> list[Node]:
         """A tree per sentence, conflict and gap (or for the sentence `only`); without an answer, why the turn ended."""
         if turn not in self.past.turns or turn not in self.past.over:
             return []
@@ -180,10 +180,12 @@ class _Account:
         if item is None or not isinstance(item.body, Answer):
             gone = "; its answer was erased, or is not for you to see" if item is not None else ""
             node = Node(seq, "turn", said_of_fact(ended) + gone, causes=(*self.lost(turn), *self.led(seq)))
-            return [node] if not only else []
+            return [node] if only is None else []
         by = self.past.call_of(item.answers)
-        sentences = [self.sentence(turn, n, item, item.body) for n in range(1, len(item.body.sentences) + 1) if only in (0, n)]
-        return sentences if only else sentences + self.rest(turn, item, item.body, by)
+        sentences = [
+            self.sentence(turn, n, item, item.body) for n in range(1, len(item.body.sentences) + 1) if only in (None, n)
+        ]
+        return sentences if only is not None else sentences + self.rest(turn, item, item.body, by)
 
     def sentence(self, turn: str, number: int, item: Item, answer: Answer) -> Node:
         """A sentence, counted from 1: what it cites, and the check that let it pass."""
