@@ -29,12 +29,12 @@ from standpipe.core.items import (
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.ports import Prompt
 from standpipe.testing.provider_rules import problem
-from standpipe.wire.openai_chat import OPENING, Target, call_name, encode, names, render, wire_name
+from standpipe.wire.openai_chat import OPENING, Target, call_name, encode, limit_field, names, render, wire_name
 from standpipe.wire.shown import NO_RESULT
 from standpipe.wiring import CONTROLS
 
 TARGET = Target("m")
-EXAMPLES = 40
+EXAMPLES = 25
 
 
 def item(id: str, body: Body, origin: str = "user", answers: str = "", step: str = "") -> Item:
@@ -68,6 +68,11 @@ def test_a_request_says_what_to_do_what_to_call_and_how_much_to_say() -> None:
     }
     other = render(Prompt("", (QUESTION,), (), 77), Target("m", stream=False, limit="max_completion_tokens", reasoning=True))
     assert other == {"model": "m", "messages": [{"role": "user", "content": "Why?"}], "max_completion_tokens": 77}
+
+
+def test_a_reply_is_bounded_in_the_words_of_the_host() -> None:
+    assert limit_field("api.openai.com") == "max_completion_tokens"
+    assert limit_field("127.0.0.1") == limit_field("") == "max_tokens"
 
 
 def test_the_results_of_a_plan_are_one_message_with_their_steps() -> None:

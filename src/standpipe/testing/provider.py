@@ -33,7 +33,8 @@ class ChatProvider:
     """Serves `POST /v1/chat/completions` while it is open. `faults` names what goes wrong with the first request, the second,
     and so on ("": nothing); the last one holds for all that follow. With `key`, only requests that bear it are served.
 
-    `requests` are the bodies that came, `refused` says what was wrong with those that broke the rules.
+    `requests` are the bodies that came, `refused` says what was wrong with those that broke the rules. What `respond` raises is
+    a server error, and raised again when the server closes.
     """
 
     def __init__(self, respond: Respond, *, faults: Sequence[str] = (), key: str = "") -> None:
@@ -42,6 +43,7 @@ class ChatProvider:
         self._key = key
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._raised: Exception | None = None
         self.requests: list[dict[str, Any]] = []
         self.refused: list[str] = []
         self.connections = 0
@@ -64,6 +66,8 @@ class ChatProvider:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
+        if self._raised is not None and error is None:
+            raise self._raised
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -95,7 +99,11 @@ class ChatProvider:
         request = msgspec.json.decode(body)
         self.requests.append(request)
         key = headers.get("authorization", "").removeprefix("Bearer ").encode()
-        said = self._respond(request)
+        try:
+            said = self._respond(request)
+        except Exception as raised:
+            self._raised = raised
+            return await _send(writer, reader, Trouble(500, JSON, {}, error("server_error")), [])
         if not request.get("stream", False) and trouble.body is None:
             trouble = msgspec.structs.replace(trouble, kind=JSON, body=whole(said, request))
         frames = [piece.replace(b"{key}", key) for piece in trouble.change(streamed(said, request))]

@@ -41,8 +41,7 @@ class Asked(Protocol):
 class Target(msgspec.Struct, frozen=True):
     """Where a request goes: the provider's name of the model, and what it is to be called with.
 
-    `limit` names the field that bounds the reply: "max_tokens" everywhere but at OpenAI itself, which has deprecated it for
-    "max_completion_tokens". A `reasoning` model takes no temperature.
+    `limit` names the field that bounds the reply (`limit_field`). A `reasoning` model takes no temperature.
     """
 
     model: str
@@ -62,6 +61,11 @@ def render(asked: Asked, target: Target) -> dict[str, Any]:
     if target.stream:
         request |= {"stream": True, "stream_options": {"include_usage": True}}
     return request
+
+
+def limit_field(host: str) -> str:
+    """The field that bounds a reply at this host: OpenAI refuses the old one for new models, others know only that."""
+    return "max_completion_tokens" if host == "api.openai.com" else "max_tokens"
 
 
 def encode(request: Mapping[str, Any]) -> bytes:

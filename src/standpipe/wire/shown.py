@@ -10,8 +10,9 @@ import msgspec
 
 from standpipe.core.items import Answer, Citation, Data, Failure, Item, Passage, Text, ToolCall
 
-NO_RESULT = "There is no result to show."
-"""What stands for the result of a call that none of the items shown answers; it claims nothing about what happened."""
+NO_RESULT = "There is nothing to show for this call beyond what stands elsewhere in this conversation."
+"""What stands for the result of a call that none of the items shown answers: it may have brought nothing, or nothing new, or
+what may no longer be shown. It claims nothing about what happened."""
 _VERSION_CHARS = 12
 
 

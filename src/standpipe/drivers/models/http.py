@@ -62,9 +62,13 @@ class ChatModels:
     """The Models port over OpenAI Chat Completions. `close` it, or use it as a context manager."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        """Raises ValueError for an address that nothing can be called at."""
+        given = URL(endpoint.base_url)
+        if given.scheme not in ("http", "https") or not given.host or given.user or given.password:
+            raise ValueError("a base_url is http:// or https:// with a host, and without a user or a password")
         self._to = endpoint
         self._url = URL(endpoint.base_url.rstrip("/") + "/chat/completions")
-        self._limit = "max_completion_tokens" if self._url.host == "api.openai.com" else "max_tokens"
+        self._limit = openai_chat.limit_field(self._url.host or "")
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
