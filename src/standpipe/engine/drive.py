@@ -7,6 +7,8 @@ at its worst case and judged anew. Nothing is performed before the append that g
 from __future__ import annotations
 
 import asyncio
+import secrets
+from collections.abc import Callable
 from typing import assert_never
 
 import msgspec
@@ -52,8 +54,14 @@ class Kept(msgspec.Struct, frozen=True):
 Result = Outcome | Answered | Kept | Exception
 
 
+def _fresh() -> str:
+    return secrets.token_hex(16)
+
+
 class Setup(msgspec.Struct, frozen=True):
-    """What it takes to drive a session: the ports, the static part of the world, who we are, and how to ask a person."""
+    """What it takes to drive a session: the ports, the static part of the world, who we are, how to ask a person (nobody is
+    asked without), and where new ids of 128 random bits come from (`fresh`).
+    """
 
     ports: Ports
     fixed: Static
@@ -61,6 +69,7 @@ class Setup(msgspec.Struct, frozen=True):
     by: str
     owner: Owner
     approve: Approvals | None = None
+    fresh: Callable[[], str] = _fresh
 
 
 async def drive(setup: Setup, session: str, fence: int) -> State:
@@ -77,7 +86,7 @@ class _Drive:
     def __init__(self, setup: Setup, session: str, fence: int) -> None:
         self.setup, self.session, self.fence = setup, session, fence
         self.state = State()
-        self.results: asyncio.Queue[tuple[Command | None, Result]] = asyncio.Queue()
+        self.results: asyncio.Queue[tuple[Command | None, Result | None]] = asyncio.Queue()
         self.running: dict[Command, asyncio.Task[None]] = {}
 
     async def run(self) -> State:
@@ -210,7 +219,7 @@ class _Drive:
         except Exception as trouble:
             self.results.put_nowait((command, trouble))
         except asyncio.CancelledError:  # a person is not waited for any more; a call says itself that it was given up
-            self.running.pop(command, None)
+            self.results.put_nowait((command, None))
             raise
 
     async def _done(self, command: Command) -> Result:
@@ -270,7 +279,7 @@ class _Drive:
             if command is not None:
                 self.running.pop(command, None)
         fold(await self.setup.ports.log.read(self.session, self.state.seq), self.state)
-        return [one for _, one in taken]
+        return [one for _, one in taken if one is not None]
 
     async def _give_up(self) -> None:
         tasks = list(self.running.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -182,8 +181,8 @@ class House:
             raise NotFound(f"There is no agent named {agent}; there are: {', '.join(self.setup.fixed.agents)}.")
         folders = [(await self.sync(path, tenant)).folder for path in options.get("docs", ())]
         wish = Ask(
-            request=options.get("request") or secrets.token_hex(8),
-            session=session or secrets.token_hex(16),
+            request=options.get("request") or self.setup.fresh(),
+            session=session or self.setup.fresh(),
             tenant=tenant,
             principal=principal,
             agent=agent,
@@ -225,7 +224,7 @@ class House:
         row = await self.ports.log.row(session)
         if row is None:
             raise NotFound(NO_SESSION)
-        await self._admit(session, row.tenant, Cancel(secrets.token_hex(8), row.tenant, principal, turn, cause))
+        await self._admit(session, row.tenant, Cancel(self.setup.fresh(), row.tenant, principal, turn, cause))
         self._drives.start(session)
 
     async def approve(self, session: str, ask: str, principal: str, *, allow: bool) -> None:
@@ -233,7 +232,7 @@ class House:
         row = await self.ports.log.row(session)
         if row is None:
             raise NotFound(NO_SESSION)
-        await self._admit(session, row.tenant, Reply(secrets.token_hex(8), row.tenant, principal, ask, allow))
+        await self._admit(session, row.tenant, Reply(self.setup.fresh(), row.tenant, principal, ask, allow))
         self._drives.start(session)
 
     async def close(self) -> None:
