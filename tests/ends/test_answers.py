@@ -7,8 +7,9 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
-import standpipe as sp
 from tests.companies import Company, company
+
+import standpipe as sp
 
 QUESTIONS = Path(__file__).parent.parent / "questions.toml"
 PARAPHRASED_MIN = 5
