@@ -10,7 +10,19 @@ import pytest
 from msgspec.structs import replace
 from tests.simulate.planted import logs
 from tests.simulate.sessions import DOCUMENTS, frames_of, told
-from tests.simulate.stories import JULY, POOL, QUESTION, Revising, Writing, approved, asked, crashed, revoked
+from tests.simulate.stories import (
+    JULY,
+    POOL,
+    QUESTION,
+    Recalling,
+    Revising,
+    Writing,
+    approved,
+    asked,
+    asked_again,
+    crashed,
+    revoked,
+)
 
 from standpipe.core.events import CallCompleted, CallGranted, Event, Frame, ItemsWithdrawn, TurnEnded, TurnStarted
 from standpipe.core.explain import Node, Summary, summarise, turns_of, why
@@ -103,6 +115,7 @@ def test_a_model_call_tells_route_prompt_permission_hold_and_the_attempt_before_
 
     assert call.text == "call of small: t1.st2.a2 came back with 1 item in 200 ms (checks: shape pass)"
     assert [node.kind for node in call.causes] == ["route", "shown", "permit", "hold", "attempt", "step"]
+    assert call.causes[1].text == "shown: 6 items"
     assert call.causes[0].text.endswith("passed over huge (not defined), passed over large (failed in this step)")
     assert re.fullmatch(r"held \d+ micro-dollars, \d+ tokens, 1 model call, cost \d+ micro-dollars, .*", call.causes[3].text)
     assert call.causes[4].text == "t1.st2.a1 failed: rate: Too many requests."
@@ -218,6 +231,34 @@ def test_what_is_quoted_stands_under_the_label_of_its_source() -> None:
             for line, path in quotes.items():
                 if line in node.text and QUESTION not in node.text:
                     assert path in {source.path for source in node.label.sources}, node.text
+
+
+def test_a_reason_that_is_repeated_stands_under_its_label_too() -> None:
+    quoting = [node for node in every(why(story())) if "it blames the pool" in node.text]
+
+    assert any("see " in node.text for node in quoting)
+    assert all("incidents/july.md" in {source.path for source in node.label.sources} for node in quoting)
+
+
+def test_an_answer_from_an_earlier_answer_leads_back_to_it() -> None:
+    stage, turn = told(Recalling(), asked_again)
+    frames = frames_of(stage, turn.session)
+    (again,) = why(frames, "t2.s1")
+    from_answer = again.causes[0].causes[0]
+    (asked_for,) = [node for node in every(why(frames, "t2")) if node.kind == "question" and "Again" in node.text]
+
+    assert from_answer.text.startswith("item 45.0: the answer: “The checkout failed")
+    assert f"user:local asked: “{QUESTION}”" in text([from_answer])
+    assert len(asked_for.text) < 350
+    assert asked_for.text.endswith("…”")
+
+
+def test_a_citation_leads_to_the_passage_that_holds_its_words() -> None:
+    stage, turn = told(Recalling(), asked_again)
+    pool, restart = (node for node in why(frames_of(stage, turn.session)) if node.kind == "sentence")
+
+    assert ", under “Pool”, found with score" in [node.text for node in every([pool])][2]
+    assert ", under “Pool > Care”, found with score" in [node.text for node in every([restart])][2]
 
 
 def test_everything_in_every_log_can_be_asked_for_and_leads_to_its_question() -> None:

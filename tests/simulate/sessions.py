@@ -32,7 +32,7 @@ FOLDER, TENANT, USER, RULES = "docs", "local", "user:local", "rules"
 DOCUMENTS = {
     "incidents/july.md": "# July\n\nThe checkout failed because the pool had 20 connections.\nThe pool page says more.\n",
     "incidents/june.md": "# June\n\nThe checkout failed because the pool ran out of connections.\n",
-    "services/pool.md": "# Pool\n\nThe pool allows 50 connections since June.\nRestart the pool before a deployment.\n",
+    "services/pool.md": "# Pool\n\nThe pool allows 50 connections since June.\n\n## Care\n\nRestart it before a deployment.\n",
     "services/mail.md": "# Mail\n\nThe mail service sends every receipt within 5 seconds.\n",
 }
 

@@ -8,12 +8,13 @@ from typing import Any
 from tests.simulate.sessions import BREAKS, HANGS, Moves, Stage
 
 from standpipe.core.details import Fault
-from standpipe.core.items import Failure, Item, Passage, ToolCall
+from standpipe.core.items import Failure, Item, Passage, Text, ToolCall
 from standpipe.core.tools import ToolSpec
 from standpipe.engine.house import House, Turn
 
 QUESTION = "Why did the checkout fail, and how many connections has the pool?"
 JULY, POOL = "The checkout failed because the pool had 20 connections.", "The pool allows 50 connections since June."
+RESTART = "Restart it before a deployment."
 
 
 def cited(text: str, source: str, part: int = 0) -> dict[str, Any]:
@@ -102,3 +103,23 @@ async def approved(stage: Stage, house: House) -> Turn:
         return True
 
     return await (await (await stage.open(yes)).ask("Send it.")).wait()
+
+
+class Recalling(Revising):
+    """As before; asked again, it answers from its earlier answer alone, and asked for more, from the first look."""
+
+    async def __call__(self, items: list[Item], tools: list[ToolSpec]) -> Moves:
+        """The next move."""
+        asked = [i.body.text for i in items if isinstance(i.body, Text) and i.origin == "user"][-1]
+        if asked == QUESTION:
+            return await super().__call__(items, tools)
+        if asked.startswith("Again"):
+            return [ToolCall("answer", {"sentences": [cited(JULY, "incidents/july.md")]})]
+        return [ToolCall("answer", {"sentences": [cited(POOL, "services/pool.md"), cited(RESTART, "services/pool.md")]})]
+
+
+async def asked_again(stage: Stage, house: House) -> Turn:
+    """The question, then the same again, then what else there is."""
+    first = await asked(stage, house)
+    await (await house.ask("Again, shorter: why? " + "Really, why? " * 50, session=first.session)).wait()
+    return await (await house.ask("What must be done with the pool?", session=first.session)).wait()

@@ -16,6 +16,7 @@ from tests.simulate.stories import Revising, Writing, asked, crashed
 from standpipe.core import events as e
 from standpipe.core.details import Why
 from standpipe.core.events import INPUTS, Event, Frame
+from standpipe.core.ids import digest_bytes
 from standpipe.drivers.log.memory import MemoryLog
 from standpipe.engine.replay import Replayed, replay
 from standpipe.engine.verify import Verified, verify
@@ -23,6 +24,8 @@ from standpipe.errors import NotFound
 from standpipe.ports import Append, Appended, Log, SessionRow
 
 SEEDS = range(200, 250)
+NOBODY = digest_bytes(b"{}")
+"""The agents part of a world without agents."""
 
 T = TypeVar("T")
 ran = cache(drawn)
@@ -72,7 +75,7 @@ def copied(
                 expect_seq=(await log.heads(session))[0],
                 events=frame.events,
                 world=frame.world,
-                parts=await stage.log.parts(list(names.values())),
+                parts={NOBODY: b"{}", **await stage.log.parts(list(names.values()))},
                 row=row,
             )
             assert isinstance(await log.append(append), Appended)
@@ -198,7 +201,30 @@ def test_a_decision_too_many_is_told() -> None:
 def test_what_cannot_be_folded_ends_the_replay() -> None:
     replayed = again(only(e.HoldSettled, call="t1.st9.a9"))
 
-    assert "does not fit what stands before it" in replayed.divergences[-1]
+    assert ["does not fit what stands before it" in text for text in replayed.divergences] == [True]
+
+
+def decided_with(part: str, digest: str) -> Change:
+    """Another part in the world of every frame that has one."""
+
+    def change(frame: Frame) -> Frame:
+        parts = {**frame.world.parts, part: digest} if frame.world.parts else {}
+        return replace(frame, world=replace(frame.world, parts=parts))
+
+    return lambda frames: list(map(change, frames))
+
+
+def test_rules_that_break_off_in_another_world_are_told() -> None:
+    replayed = again(decided_with("agents", NOBODY))
+
+    assert "the rules break off on what stands before it (KeyError)" in replayed.divergences[0]
+    assert len(replayed.divergences) > 1
+
+
+def test_a_world_that_cannot_be_read_is_told() -> None:
+    assert (
+        "the readable world that this frame was decided with is missing" in again(decided_with("access", NOBODY)).divergences[0]
+    )
 
 
 def test_rules_are_compared_by_their_digest() -> None:
@@ -275,6 +301,14 @@ def test_the_effects_of_tools_are_those_of_the_agents_that_the_frames_name() -> 
 
     assert done(verify(clean)).violations == ()
     assert f"Session {session}, seq 14: st3 may have taken effect, which is not shown." in done(verify(log)).violations
+
+
+def test_a_tool_that_acts_once_for_each_key_may_be_called_again() -> None:
+    stage, turn = told(Writing("put"), crashed)
+    calls = [event.fact for frame in done(stage.log.read(turn.session)) for event in frame.events]
+
+    assert any(isinstance(fact, e.CallGranted) and fact.call == "t1.st2.a2" for fact in calls)
+    assert done(verify(stage.log)).violations == ()
 
 
 def test_a_changed_body_is_told() -> None:

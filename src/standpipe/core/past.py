@@ -97,7 +97,7 @@ class Past:
                 self.refused[f"{self._turn}.{fact.step}"] = seq
             case StepEnded():
                 self.over[f"{self._turn}.{fact.step}"] = seq
-            case AnswerJudged() if fact.action == "accept":
+            case AnswerJudged():
                 self.judged[self._turn] = fact
             case ItemsWithdrawn():
                 self.withdrawn.setdefault(self._turn, []).append(seq)

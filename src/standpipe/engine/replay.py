@@ -104,7 +104,10 @@ class _Again:
         if not names:
             return None
         found = await self.log.parts([digest for digest in names.values() if digest not in self.known])
-        parts = {n: msgspec.json.decode(found[d], type=_PARTS[n]) for n, d in names.items() if n in _PARTS and d in found}
+        try:
+            parts = {n: msgspec.json.decode(found[d], type=_PARTS[n]) for n, d in names.items() if n in _PARTS and d in found}
+        except msgspec.DecodeError:
+            return "readable world"
         self.known |= {names[name]: parts[name] for name in parts if name != "access"}
         parts |= {name: self.known[digest] for name, digest in names.items() if digest in self.known}
         missing = next((name for name in _PARTS if name not in parts), "")
