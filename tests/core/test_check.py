@@ -138,6 +138,7 @@ def test_a_later_place_that_is_whole_counts() -> None:
         ("1;5 of it", "5 of"),
         ("1.x of it", "x of"),
         (".5 of it", "5 of"),
+        ("1 of it", " of"),
         ("5, 6 of it", "6 of"),
         ("of it 5.", "it 5"),
         ("of it 5,", "it 5"),
@@ -146,6 +147,11 @@ def test_a_later_place_that_is_whole_counts() -> None:
 def test_words_and_numbers_end_where_they_end(text: str, quote: str) -> None:
     start = text.index(quote)
     assert Evidence(SOURCE, text).find(quote) == (start, start + len(quote))
+
+
+def test_the_first_number_of_a_text_is_a_number_too() -> None:
+    assert Evidence(SOURCE, "1.5 of it").find("5 of") is None
+    assert Evidence(SOURCE, "of 1.5").find("of 1") is None
 
 
 def test_letters_that_grow_in_lower_case_move_nothing() -> None:
@@ -211,6 +217,15 @@ def test_a_sentence_without_citation_fails_only_where_there_is_something_to_cite
     assert judged(said("Hello.")) == ("fail", "uncited", ())
     assert judged(said("Hello."), must_cite=False) == ("abstain", "nothing to cite", ())
     assert judged(said("The limit is 7.", ("limits.md", "limit is 1000")), must_cite=False)[0] == "fail"
+
+
+def test_a_dump_is_no_sentence() -> None:
+    words = "limit " * 200
+    assert len(words) == check.SENTENCE_CHARS_MAX
+    assert judged(said(words, ("limits.md", "The limit is 1000")))[0] == "pass"
+    for must_cite in (True, False):
+        dump = said(words + "l", ("limits.md", "The limit is 1000"))
+        assert judged(dump, must_cite=must_cite) == ("fail", "too long for a sentence", ())
 
 
 # --- laws of quotes ----------------------------------------------------------------------------------------------------
