@@ -11,7 +11,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from standpipe.entrypoints.http import approvals, schema, sessions
-from standpipe.entrypoints.http.auth import Caller
+from standpipe.entrypoints.http.auth import LOCAL, Caller
 from standpipe.entrypoints.http.front import Front, plain
 from standpipe.entrypoints.http.problems import problem, told
 from standpipe.entrypoints.http.streams import JSON
@@ -44,15 +44,15 @@ def app(front: Front) -> ASGIApp:
     async def openapi(front: Front, request: Request, caller: Caller) -> ASGIApp:
         return Response(described, media_type=JSON)
 
-    routes.append(Route("/openapi.json", _Place(front, {"GET": openapi})))
+    routes.append(Route("/openapi.json", _Place(front, {"GET": openapi}, anybody=True)))
     return Router(routes, redirect_slashes=False, default=_nowhere)
 
 
 class _Place:
-    """One path: its operations by method."""
+    """One path: its operations by method, for `anybody` or for callers that are known."""
 
-    def __init__(self, front: Front, operations: Mapping[str, Operation]) -> None:
-        self._front, self._operations = front, operations
+    def __init__(self, front: Front, operations: Mapping[str, Operation], *, anybody: bool = False) -> None:
+        self._front, self._operations, self._anybody = front, operations, anybody
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -69,7 +69,8 @@ class _Place:
         if operation is None:
             allowed = ", ".join(self._operations)
             return problem(HTTPStatus.METHOD_NOT_ALLOWED, f"Here one can {allowed}.", {"Allow": allowed})
-        return await operation(self._front, request, self._front.door.caller(request.headers))
+        caller = LOCAL if self._anybody else self._front.door.caller(request.headers)
+        return await operation(self._front, request, caller)
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

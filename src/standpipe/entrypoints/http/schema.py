@@ -9,10 +9,10 @@ import msgspec
 
 from standpipe.core.admit import QUESTION_BYTES_MAX
 from standpipe.core.explain import Node
+from standpipe.entrypoints.http.auth import PRINCIPAL, PRINCIPAL_CHARS
 from standpipe.entrypoints.http.problems import MEDIA_TYPE, Problem
 from standpipe.entrypoints.http.streams import EVENT_STREAM, JSON
 
-PRINCIPAL = r'^[a-z][a-z0-9_-]*:[!"$-)+-.0-?A-~]+$'
 REQUEST_KEY = r"^[!-~]{1,200}$"
 SEQ = r"^[0-9]{1,18}$"
 
@@ -184,6 +184,7 @@ def _paths(keyed: bool) -> dict[str, Any]:
     }
     if not keyed:
         principal = _given("header", "X-Principal", "On whose behalf; without it user:local.", PRINCIPAL)
+        principal["schema"] |= {"minLength": PRINCIPAL_CHARS[0], "maxLength": PRINCIPAL_CHARS[1]}
         for operation in (o for path in paths.values() for o in path.values()):
             operation["parameters"].append(principal)
     return paths

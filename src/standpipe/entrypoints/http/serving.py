@@ -26,6 +26,8 @@ from standpipe.ports import SessionRow
 from standpipe.settings import Key
 
 BACKLOG = 512
+SEND_BYTES = 262_144
+"""What the system keeps for a client that has not taken it yet; left to itself it would keep megabytes."""
 LOOK_AFTER_S = 10.0
 """How often unfinished sessions that do not move are taken up: a person's time to answer may be over, another process gone."""
 
@@ -150,6 +152,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     family, kind, protocol, _, where = found[0]
     with socket.socket(family, kind, protocol) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         try:
             sock.bind(where)
             sock.listen(BACKLOG)
