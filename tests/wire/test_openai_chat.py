@@ -14,6 +14,7 @@ from standpipe.core.items import (
     ITEM_OVERHEAD_BYTES,
     Answer,
     Body,
+    Checked,
     Citation,
     Data,
     Draft,
@@ -131,6 +132,10 @@ def test_an_earlier_turn_reads_as_question_and_answer() -> None:
     assert [m["role"] for m in shown] == ["user", "assistant", "user"]
     assert shown[1]["content"] == "It is so. [a.md, b.md]\nGap: When?"
     assert messages(said, now)[0] == {"role": "user", "content": OPENING}
+
+
+def test_what_the_checks_found_is_never_shown() -> None:
+    assert messages(QUESTION, item("6.1", Checked(problem="x"), "large")) == messages(QUESTION)
 
 
 def test_content_cannot_close_the_marks_it_stands_between() -> None:

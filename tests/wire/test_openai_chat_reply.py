@@ -91,10 +91,17 @@ def test_pieces_of_calls_are_joined_however_servers_number_them(pieces: list[byt
 
 
 def test_calls_with_the_same_id_or_none_are_still_two() -> None:
+    two = [{"type": "function", "function": {"name": "read", "arguments": f'{{"n":{n}}}'}} for n in (1, 2)]
+    came = parsed(frame({"choices": [{"message": {"tool_calls": two}, "finish_reason": "stop"}]})[6:], streamed=False)
+    assert isinstance(came, Said) and came.bodies == (ToolCall("read", {"n": 1}), ToolCall("read", {"n": 2}))
     for id in ("", "same", None):
         first, second = bodies(piece(0, id, "read", '{"n":1}'), piece(1, id, "read", '{"n":2}'), END)
         assert isinstance(first, ToolCall) and isinstance(second, ToolCall)
         assert (first.arguments, second.arguments) == ({"n": 1}, {"n": 2})
+
+
+def test_an_id_that_is_a_book_is_not_kept() -> None:
+    assert bodies(piece(0, "c" * 65, "read", "{}"), END) == [ToolCall("read")]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +110,12 @@ def test_calls_with_the_same_id_or_none_are_still_two() -> None:
         ([piece(None, None, "read", "{}"), piece(None, None, "search", "{}"), END], "protocol"),
         ([piece(None, None, "read", "{}"), piece(None, None, "read", "{}"), END], "protocol"),
         ([piece(0, "a", "read", "{}"), piece(0, "a", "read", "{}"), END], "protocol"),
+        ([piece(0, "a", "read", "{}"), piece(0, "a", "search"), END], "protocol"),
         ([piece(0, "a", arguments="{}"), END], "protocol"),
+        (
+            [delta(tool_calls=[{"index": 0, "type": "custom", "function": {"name": "read", "arguments": "{}"}}]), END],
+            "protocol",
+        ),
         ([piece(0, "a", "read", "[]"), END], "protocol"),
         ([piece(0, "a", "read", '{"source": "a'), END], "protocol"),
         ([piece(0, "a", "read", "[" * 5_000), END], "protocol"),

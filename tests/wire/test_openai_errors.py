@@ -111,3 +111,4 @@ def test_how_long_to_wait_is_within_bounds(headers: dict[str, str], wait: int | 
     assert retry_after_ms(headers) == wait
     text = of_status(429, headers, b"").fault.text
     assert (f"{wait} ms" in text) == (wait is not None)
+    assert "ms" not in of_status(401, headers, b"").fault.text  # waiting helps nobody whose key is wrong

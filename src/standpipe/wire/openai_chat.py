@@ -126,7 +126,7 @@ def _said(items: list[Item], results: Mapping[str, list[str]]) -> list[dict[str,
     """One reply of a model, and a tool message for each of its calls."""
     texts = [body.text if isinstance(body, Text) else answer(body) for i in items if isinstance(body := i.body, Text | Answer)]
     calls = [(i.id, body) for i in items if isinstance(body := i.body, ToolCall)]
-    message: dict[str, Any] = {"role": "assistant", "content": "\n\n".join(texts) if texts or not calls else None}
+    message: dict[str, Any] = {"role": "assistant", "content": "\n\n".join(texts) if texts else None}
     if calls:
         message["tool_calls"] = [_call(id, body) for id, body in calls]
     told = [("\n\n".join(filter(None, results[id])) or NO_RESULT, call_name(id)) for id, _ in calls]
