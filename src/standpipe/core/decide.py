@@ -157,7 +157,7 @@ def _end_asked(turn: Turn, step: StepState, record: Recorder) -> None:
     if step.spec.kind == "person" and ask is not None and ask.outcome:
         items: tuple[Item, ...] = ()
         source = turn.items.get(step.spec.item)
-        if ask.outcome != "allowed" and source is not None:
+        if ask.outcome != "allowed" and source is not None and source.id not in turn.withdrawn:
             items = (reply.failure(record, source, ask.outcome, "Nobody answered.", step.spec.id),)
         record.add(StepEnded(step.spec.id, "done" if ask.outcome == "allowed" else "failed", ask.outcome, items), ask.asked)
 
