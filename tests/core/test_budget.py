@@ -114,6 +114,13 @@ def test_what_is_affordable_can_be_paid_and_one_token_more_can_not(model: ModelS
         assert budget.bound(model, size, output + 1).microusd > money
 
 
+def test_what_money_can_pay_is_exact() -> None:
+    wordy = msgspec.structs.replace(PRICED, output_tokens_max=10**12)
+    assert budget.output_affordable(wordy, 0, 4 * 10**9) == 10**9
+    assert budget.output_affordable(wordy, 5, 4 * 10**9) == 10**9 - 2
+    assert budget.output_affordable(wordy, 5, 4) == -1
+
+
 # --- sizes -------------------------------------------------------------------------------------------------------------
 
 
