@@ -279,9 +279,9 @@ BAD = [
     (b'{"question": "Is it?"}', 415, {"Content-Type": "text/plain"}),
     (b'{"question": "Is it?"}', 400, {"Idempotency-Key": "a b"}),
     (b'{"question": "Is it?"}', 400, {"Idempotency-Key": ""}),
-    (b'{"question": "Is it?"}', 400, {"X-Principal": "ana"}),
-    (b'{"question": "Is it?"}', 400, {"X-Principal": "user:*"}),
-    (b'{"question": "Is it?"}', 400, {"X-Principal": "user:a/b"}),
+    (b'{"question": "Is it?"}', 401, {"X-Principal": "ana"}),
+    (b'{"question": "Is it?"}', 401, {"X-Principal": "user:*"}),
+    (b'{"question": "Is it?"}', 401, {"X-Principal": "user:a/b"}),
     (b'{"question": "Is it?"}', 421, {"Host": "evil.example"}),
     (b'{"question": "%b"}' % (b"a" * 10_000_000), 413, {}),
 ]

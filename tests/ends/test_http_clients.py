@@ -25,7 +25,7 @@ from standpipe.core.events import RelationsChanged
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.tools.python import tool
 from standpipe.engine.access import change
-from standpipe.entrypoints.http.connections import Patience
+from standpipe.entrypoints.http.connections import Connection, Patience
 from standpipe.settings import Key
 
 
@@ -57,7 +57,8 @@ async def watched(client: Client, number: int) -> list[int]:
     """Ask, and see every event of the turn over a connection that is dropped again and again; the seqs that came."""
     chance = random.Random(number)
     session = await client.open()
-    path, body, seen = f"/v1/sessions/{session}/turns", QUESTION, list[int]()
+    path, seen = f"/v1/sessions/{session}/turns", list[int]()
+    body: dict[str, str] | None = QUESTION
     while True:
         patience = chance.randrange(1, 12)
         async with client.stream(path, body, seen[-1] if seen else None) as stream:
@@ -285,6 +286,7 @@ def test_nothing_is_written_after_a_revocation_that_was_rendered_before_it(store
             with connected(client.port) as reader:
                 await until(lambda: len(client.server.server_state.connections) == 1)
                 [connection] = client.server.server_state.connections
+            assert isinstance(connection, Connection)
                 sender = connection.transport.get_extra_info("socket")
                 sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
                 reader.sendall(f"GET /v1/sessions/{session}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())

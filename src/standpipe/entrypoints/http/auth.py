@@ -90,5 +90,6 @@ def _named(headers: Headers) -> Caller:
         raise Wrong(HTTPStatus.MISDIRECTED_REQUEST, "Without [auth] the server answers to localhost only.")
     principal = headers.get("x-principal", USER)
     if not re.fullmatch(PRINCIPAL, principal) or len(principal) > PRINCIPAL_CHARS[1]:
-        raise Wrong(HTTPStatus.BAD_REQUEST, "X-Principal is no principal: expected TYPE:ID, as in user:ana.")
+        detail = "X-Principal is no principal: expected TYPE:ID, as in user:ana."
+        raise Wrong(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "X-Principal"})
     return Caller(TENANT, principal)

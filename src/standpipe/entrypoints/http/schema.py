@@ -15,6 +15,8 @@ from standpipe.entrypoints.http.streams import EVENT_STREAM, JSON
 
 REQUEST_KEY = r"^[!-~]{1,200}$"
 SEQ = r"^[0-9]{1,18}$"
+VISIBLE = r"[^\s\x1c-\x1f\x85\ufeff]"
+"""Something beside white space, in words that mean the same to every kind of regular expression."""
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +35,7 @@ Amount = Annotated[float, msgspec.Meta(gt=0, lt=1e9)]
 class NewTurn(_Body, frozen=True):
     """A message to the agent, and the most that its turn may cost and take."""
 
-    question: Annotated[str, msgspec.Meta(pattern=r"\S", max_length=QUESTION_BYTES_MAX)]
+    question: Annotated[str, msgspec.Meta(pattern=VISIBLE, max_length=QUESTION_BYTES_MAX)]
     budget_usd: Amount | None = None
     deadline_s: Amount | None = None
 
@@ -182,6 +184,9 @@ def _paths(keyed: bool) -> dict[str, Any]:
         },
         "/v1/health": {"get": _operation("health", {200: Health}, None)},
     }
+    opened = paths["/v1/sessions"]["post"]["responses"]["201"]
+    id = {"id": "$response.body#/session"}
+    opened["links"] = {name: {"operationId": name, "parameters": id} for name in ("ask", "events", "cancel", "why")}
     if not keyed:
         principal = _given("header", "X-Principal", "On whose behalf; without it user:local.", PRINCIPAL)
         principal["schema"] |= {"minLength": PRINCIPAL_CHARS[0], "maxLength": PRINCIPAL_CHARS[1]}
