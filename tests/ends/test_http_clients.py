@@ -286,7 +286,7 @@ def test_nothing_is_written_after_a_revocation_that_was_rendered_before_it(store
             with connected(client.port) as reader:
                 await until(lambda: len(client.server.server_state.connections) == 1)
                 [connection] = client.server.server_state.connections
-            assert isinstance(connection, Connection)
+                assert isinstance(connection, Connection)
                 sender = connection.transport.get_extra_info("socket")
                 sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
                 reader.sendall(f"GET /v1/sessions/{session}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
