@@ -17,7 +17,7 @@ PROMPT = Prompt("Say.", (place(Draft(Text("Why?")), "2.0", "user"),), CONTROLS, 
 CODES = {
     **dict.fromkeys(("rate_rpm", "rate_no_hint", "rate_huge", "ramp", "json_err_200"), "rate"),
     **dict.fromkeys(("overload_503", "overload_529", "sse_err_first", "sse_err_mid"), "overload"),
-    **dict.fromkeys(("err_500", "html_502", "not_retry"), "server"),
+    **dict.fromkeys(("err_500", "err_500_stuck", "html_502", "not_retry"), "server"),
     **dict.fromkeys(("auth_401", "auth_echo"), "auth"),
     **dict.fromkeys(("ctx_400", "too_large_413"), "context"),
     **dict.fromkeys(("policy_in", "filter_mid", "refusal"), "policy"),

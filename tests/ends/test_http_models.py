@@ -78,7 +78,7 @@ def test_what_is_strange_and_allowed_is_a_reply(name: str) -> None:
 def test_a_reply_may_come_as_one_body() -> None:
     came = called(stream=False)
     assert isinstance(came, Reply) and msgspec.structs.replace(came.drafts[0].body, native="") == CALLS[0]
-    came = called("headers_hang", stream=False, model=msgspec.structs.replace(MODEL, timeout_ms=100))
+    came = called("headers_hang", stream=False, model=BRIEF)
     assert isinstance(came, Failed) and came.fault.code == "timeout" and "whole call" in came.fault.text
 
 
@@ -193,6 +193,18 @@ def test_the_model_is_called_by_its_name_there() -> None:
 
     asyncio.run(main())
     assert [r["model"] for r in provider.requests] == ["large-2026", "small"]
+
+
+def test_nothing_is_remembered_from_one_call_to_the_next() -> None:
+    provider = ChatProvider(lambda request: "Yes.", faults=["cookie"])
+
+    async def main() -> None:
+        async with provider, ChatModels(Endpoint(provider.base_url.replace("127.0.0.1", "localhost"))) as models:
+            for _ in range(2):
+                assert isinstance(await models.call(MODEL, PROMPT), Reply)
+
+    asyncio.run(main())
+    assert len(provider.requests) == 2 and not provider.refused
 
 
 @pytest.mark.parametrize("url", ["", "/v1", "127.0.0.1:80/v1", "ftp://127.0.0.1/v1", "http://ana:pass@127.0.0.1/v1"])

@@ -118,7 +118,7 @@ class ChatProvider:
             return "The key is not the right one."
         if headers.get("content-type") != JSON:
             return f"The content type is not {JSON}."
-        return problem(body)
+        return "Nobody wants a cookie." if "cookie" in headers else problem(body)
 
 
 async def _request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes] | None:

@@ -75,6 +75,7 @@ FAULTS: dict[str, Trouble] = {
     "overload_503": _refusal(503, "server_is_overloaded"),
     "overload_529": _refusal(529, "overloaded_error", x_should_retry="true"),
     "err_500": _refusal(500, "server_error"),
+    "err_500_stuck": Trouble(500, JSON, {}, error("server_error"), then="hang"),
     "html_502": Trouble(502, HTML, {}, PAGE),
     "not_retry": _refusal(500, "server_error", x_should_retry="false"),
     "auth_401": Trouble(401, JSON, {}, error("invalid_api_key", message="Incorrect API key provided: {key}.")),
@@ -127,7 +128,8 @@ FAULTS: dict[str, Trouble] = {
     "sse_crlf": Trouble(change=lambda f: [frame.replace(b"\n", b"\r\n") for frame in f], then="bytes"),
     "sse_cr": Trouble(change=lambda f: [frame.replace(b"\n", b"\r") for frame in f]),
     "sse_bom": Trouble(change=lambda f: [b"\xef\xbb\xbf" + f[0], *f[1:]], then="bytes"),
+    "cookie": Trouble(headers={"Set-Cookie": "who=you; Path=/"}),
     "sse_lines": Trouble(change=lambda f: [f[0].replace(b',"', b',\ndata: "'), *f[1:]]),
 }
-HARMLESS = frozenset({"sse_split", "sse_comments", "sse_crlf", "sse_cr", "sse_bom", "sse_lines"})
+HARMLESS = frozenset({"sse_split", "sse_comments", "sse_crlf", "sse_cr", "sse_bom", "sse_lines", "cookie"})
 """Those that a client must read as if nothing were strange."""
