@@ -335,6 +335,56 @@ def test_effects_that_end_while_others_are_recorded_happen_once(store: str) -> N
     run(main)
 
 
+@pytest.mark.xfail(reason="a write whose result is dropped counts as failed")
+def test_an_effect_whose_result_cannot_be_used_is_not_said_to_have_failed(store: str) -> None:
+    async def main() -> None:
+        @tool(effect="write")
+        async def write() -> str:
+            """Writes."""
+            return "x" * 2_000_000
+
+        script = Script([called("write")], "Done.")
+        async with sp.open({}, agents=[sp.Agent("a", tools=[write])], models=script.models, store=store) as house:
+            turn = await house.ask("Write.")
+            ended = [e.fact async for e in turn if isinstance(e.fact, TurnEnded)]
+        assert ended[0].unknown == ("st2",)
+        assert [g.text for g in turn.gaps] == ["The step `write` may or may not have taken effect."]
+
+    run(main)
+
+
+@pytest.mark.xfail(reason="an error of the approver cuts effects under way")
+def test_an_effect_under_way_is_recorded_though_whoever_approves_breaks(tmp_path: Path) -> None:
+    async def main() -> None:
+        mails, url, wrote = Mails(), f"sqlite:///{tmp_path / 'standpipe.db'}", asyncio.Event()
+
+        @tool(effect="write")
+        async def write() -> str:
+            """Writes."""
+            wrote.set()
+            await asyncio.sleep(0.05)
+            return "written"
+
+        async def decide(ask: str, tool: str, call: sp.Item) -> bool:
+            await wrote.wait()
+            raise LookupError("nobody is here")
+
+        agent = sp.Agent("a", tools=[write, *mails.agent.tools])
+        script = Script([called("write"), called("send", to="ana")], "Done.")
+        async with sp.open({}, agents=[agent], models=script.models, approve=decide, store=url) as house:
+            turn = await house.ask("Write and send.")
+            with pytest.raises(LookupError):
+                await turn.wait()
+        async with sp.open({}, agents=[agent], models=script.models, store=url) as house:
+            again = await house.resume(turn.session)
+            assert again is not None and (await again.wait()).outcome == "parked"
+            await house.cancel(turn.session, "t1", "user:local")
+            ended = [e.fact async for e in again if isinstance(e.fact, TurnEnded)]
+        assert ended[0].unknown == ()
+
+    run(main)
+
+
 def test_a_tool_that_will_not_stop_does_not_keep_its_turn() -> None:
     async def main() -> None:
         stop = asyncio.Event()
