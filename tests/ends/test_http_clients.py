@@ -18,14 +18,19 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from starlette.types import Message
 from tests.ends.http_serving import QUESTION, Client, House, run, served, until
 
 import standpipe as sp
-from standpipe.core.events import RelationsChanged
+from standpipe.core.events import Event, RelationsChanged
+from standpipe.core.items import Label, Source
 from standpipe.core.tools import ToolSpec
+from standpipe.drivers.access.memory import MemoryAccess
 from standpipe.drivers.tools.python import tool
 from standpipe.engine.access import change
+from standpipe.entrypoints.http.auth import LOCAL
 from standpipe.entrypoints.http.connections import Connection, Patience
+from standpipe.entrypoints.http.streams import Part, Written, one
 from standpipe.settings import Key
 
 
@@ -314,3 +319,29 @@ async def read_until(reader: socket.socket, end: bytes) -> bytes:
     while end not in received:
         received += await asyncio.get_running_loop().sock_recv(reader, 65_536)
     return received
+
+
+def test_a_right_withdrawn_while_a_part_is_rendered_is_seen_before_it_is_written() -> None:
+    async def main() -> None:
+        relations, written = MemoryAccess(), list[bytes]()
+        granted = RelationsChanged("local", "", "command", granted=("incident:7#reader@user:local",))
+        revoked = RelationsChanged("local", "", "command", revoked=("incident:7#reader@user:local",))
+        relations.project(None, "local", (Event(1, "operator", (), granted),))
+
+        def render(closed: frozenset[Source]) -> bytes:
+            if not closed:  # what another process may do at any moment
+                relations.project(None, "local", (Event(2, "operator", (), revoked),))
+            return b"hidden" if closed else SECRET.encode()
+
+        async def receive() -> Message:
+            await asyncio.sleep(10)
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            written.append(message.get("body", b""))
+
+        part = Part([Label((Source("", "incident:7", ""),))], render)
+        await Written(relations, LOCAL, one(part), "text/plain", asyncio.Event())({}, receive, send)
+        assert b"".join(written) == b"hidden"
+
+    run(main)
