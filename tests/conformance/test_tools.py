@@ -11,30 +11,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conformance.tools import called, documents, request
 
-from standpipe.core.events import Event, FolderSynced, HouseFact, RelationsChanged
-from standpipe.core.ids import HOUSE
-from standpipe.core.items import Data, Failure, Label, Passage, Source, Text, decode_body, encode_body
-from standpipe.core.tools import AgentSpec
-from standpipe.drivers.access.memory import MemoryAccess
-from standpipe.drivers.log.memory import MemoryLog
-from standpipe.drivers.search.memory import MemorySearch
-from standpipe.drivers.tools.documents import READ, READ_CHARS_MAX, SEARCH, DocumentTools
+from standpipe.core.items import Data, Failure, Label, Passage, decode_body, encode_body
 from standpipe.drivers.tools.python import PythonTools, Tool, tool
-from standpipe.ports import Append, Appended, Document, Failed, Memory, Reply, ToolRequest, Tools
-
-AGENT = AgentSpec("coordinator", "Answer.")
-
-
-def request(name: str, principal: str = "user:ana", **arguments: Any) -> ToolRequest:
-    """A call of tenant acme that may look into folder `f`."""
-    return ToolRequest(name, arguments, "key-1", "acme", principal, ("f",), AGENT)
-
-
-def called(tools: Tools, asked: ToolRequest) -> Reply | Failed:
-    """What one attempt gives."""
-    return asyncio.run(tools.call(asked))
-
+from standpipe.ports import Failed, Reply, ToolRequest, Tools
 
 # --- implementations ---------------------------------------------------------------------------------------------------
 
@@ -58,30 +39,6 @@ async def weather(city: str, days: int = 1) -> dict[str, Any]:
 async def echo(value: Any) -> Any:
     """Gives back what it gets."""
     return value
-
-
-async def documents() -> DocumentTools:
-    """Documents that everybody may read but for `hr/*`, which only ana may."""
-    access, search = MemoryAccess(), MemorySearch()
-    says = ("document:hr/*#reader@user:ana", "document:ops/*#reader@user:ana", "document:ops/*#reader@user:bob")
-    facts: tuple[HouseFact, ...] = (
-        RelationsChanged("acme", "f", "file", says, applied=says),
-        FolderSynced("acme", "f", "/docs", governed=True),
-    )
-    log = MemoryLog([access.project])
-    events = tuple(Event(n, "test", (), fact) for n, fact in enumerate(facts, 1))
-    assert isinstance(await log.append(Append(HOUSE, "acme", 1, "test", "", 0, events)), Appended)
-    pages = [
-        Document("hr/pay.md", "v1", "# Pay\n\nThe leader is paid 90 a day.\n"),
-        Document(
-            "ops/etcd.md", "v2", "# etcd\n\n## Leader\n\nThe leader is elected in 5 s.\n\n## Disk\n\nThe disk is small.\n"
-        ),
-        Document("ops/empty.md", "v3", ""),
-        Document("ops/long.md", "v4", "".join(f"# Part {n}\n\n{'long words ' * 500}\n\n" for n in range(20))),
-    ]
-    await search.write("acme", "f", pages, [])
-    await search.remember(Memory("s.t1", "acme", "user:ana", ("f",), "The leader costs 90.", (Source("f", "hr/pay.md", "v1"),)))
-    return DocumentTools(search, access)
 
 
 IMPLEMENTATIONS: dict[str, tuple[Callable[[], Tools], ToolRequest, ToolRequest]] = {
@@ -335,71 +292,3 @@ def test_parameters_of_any_number_have_no_schema() -> None:
     for function in (loose, looser):
         with pytest.raises(TypeError):
             tool()(function)
-
-
-# --- documents ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_read_gives_the_whole_document_with_its_source() -> None:
-    reply = called(asyncio.run(documents()), request("read", source="ops/etcd.md"))
-    assert isinstance(reply, Reply)
-    bodies = [d.body for d in reply.drafts]
-    assert "".join(b.text for b in bodies if isinstance(b, Passage)) == (
-        "# etcd\n\n## Leader\n\nThe leader is elected in 5 s.\n\n## Disk\n\nThe disk is small.\n"
-    )
-    label = Label((Source("f", "ops/etcd.md", "v2"),), "document")
-    assert all(d.label == label and isinstance(d.body, Passage) and not d.body.score for d in reply.drafts)
-
-
-def test_a_search_gives_passages_with_scores_each_with_its_own_source() -> None:
-    reply = called(asyncio.run(documents()), request("search", query="leader"))
-    assert isinstance(reply, Reply)
-    found = [(d.body, d.label) for d in reply.drafts]
-    assert all(isinstance(b, Passage) and b.score for b, _ in found)
-    assert {s.path for b, label in found if isinstance(b, Passage) and not b.memory for s in label.sources} == {
-        "hr/pay.md",
-        "ops/etcd.md",
-    }
-    memories = [label.sources for b, label in found if isinstance(b, Passage) and b.memory]
-    assert memories == [(Source("f", "hr/pay.md", "v1"),)]
-
-
-@pytest.mark.parametrize("asked", ["hr/pay.md", "hr/none.md", "none.md", "../x", ""])
-def test_what_may_not_be_read_is_answered_like_what_does_not_exist(asked: str) -> None:
-    tools = asyncio.run(documents())
-    reply = called(tools, request("read", "user:bob", source=asked))
-    assert reply == called(tools, request("read", "user:bob", source="nothing/at/all.md"))
-    assert isinstance(reply, Reply) and [type(d.body) for d in reply.drafts] == [Failure]
-
-
-def test_a_search_finds_nothing_that_may_not_be_read() -> None:
-    tools = asyncio.run(documents())
-    reply = called(tools, request("search", "user:bob", query="leader paid"))
-    assert isinstance(reply, Reply)
-    assert {s.path for d in reply.drafts for s in d.label.sources} == {"ops/etcd.md"}
-    nothing = called(tools, request("search", "user:bob", query="paid"))
-    assert nothing == called(tools, request("search", "user:bob", query="zzzzz"))
-
-
-def test_a_folder_that_is_not_of_the_session_is_not_looked_into() -> None:
-    elsewhere = msgspec.structs.replace(request("read", source="ops/etcd.md"), folders=())
-    reply = called(asyncio.run(documents()), elsewhere)
-    assert isinstance(reply, Reply) and isinstance(reply.drafts[0].body, Failure)
-
-
-def test_a_long_document_is_read_from_its_beginning_and_says_that_it_goes_on() -> None:
-    reply = called(asyncio.run(documents()), request("read", source="ops/long.md"))
-    assert isinstance(reply, Reply)
-    *pieces, note = [d.body for d in reply.drafts]
-    assert sum(len(p.text) for p in pieces if isinstance(p, Passage)) <= READ_CHARS_MAX
-    assert isinstance(note, Text) and "goes on" in note.text
-    assert all(d.label.sources == (Source("f", "ops/long.md", "v4"),) for d in reply.drafts)
-
-
-def test_an_empty_document_says_so() -> None:
-    reply = called(asyncio.run(documents()), request("read", source="ops/empty.md"))
-    assert isinstance(reply, Reply) and isinstance(reply.drafts[0].body, Text)
-
-
-def test_search_and_read_are_reads() -> None:
-    assert (SEARCH.effect, READ.effect, READ.resource) == ("read", "read", "document:{source}")
