@@ -13,6 +13,7 @@ import standpipe as sp
 from standpipe.core.events import CallCompleted, PlanPatched, TurnEnded
 from standpipe.core.items import Data, Text
 from standpipe.drivers.tools.python import tool
+from standpipe.engine.house import AskOptions
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -115,7 +116,7 @@ def test_messages_wait_for_each_other(store: str) -> None:
         *({"deadline_s": value} for value in (0, float("inf"))),
     ],
 )
-def test_a_budget_or_deadline_that_means_nothing_is_refused(options: dict[str, float]) -> None:
+def test_a_budget_or_deadline_that_means_nothing_is_refused(options: AskOptions) -> None:
     async def main() -> None:
         async with sp.open({}, models=Script().models, store="memory:") as house:
             with pytest.raises(sp.UsageError):

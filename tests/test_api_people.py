@@ -129,7 +129,6 @@ def test_a_question_to_the_user_is_answered_by_the_next_message(store: str) -> N
     run(main)
 
 
-@pytest.mark.xfail(reason="an error of the approver cuts effects under way")
 def test_an_effect_under_way_is_recorded_though_whoever_approves_breaks(tmp_path: Path) -> None:
     async def main() -> None:
         mails, url, wrote = Mails(), f"sqlite:///{tmp_path / 'standpipe.db'}", asyncio.Event()

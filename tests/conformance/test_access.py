@@ -299,7 +299,7 @@ def expected(frames: list[list[HouseFact]]) -> list[object]:
         in_force: dict[str, set[str]] = {"f": set(), "g": set(), "": set()}
         applied: dict[str, list[str]] = {}
         for seq, fact in enumerate(events, 1):
-            if fact.tenant != tenant:  # type: ignore[union-attr]
+            if fact.tenant != tenant:
                 continue
             closes: set[tuple[str, str]] = set()
             if isinstance(fact, FolderSynced):

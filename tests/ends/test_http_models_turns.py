@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,9 @@ def test_a_route_with_only_a_failing_provider_ends_the_turn_after_a_bounded_numb
 
 def _leaking() -> Respond:
     """A model that says the key it was called with, in each way a reply can."""
-    said = iter([f"Your key is {KEY}.", [sp.ToolCall("search", {"query": KEY})], [sp.ToolCall("read", {KEY: "x"}, KEY)]])
+    said: Iterator[str | list[sp.ToolCall]] = iter(
+        [f"Your key is {KEY}.", [sp.ToolCall("search", {"query": KEY})], [sp.ToolCall("read", {KEY: "x"}, KEY)]]
+    )
     return lambda request: next(said, "Nothing.")
 
 

@@ -107,6 +107,9 @@ class _Drive:
                 if not self.running and not self._has_work():
                     return self.state
                 arrived = await self._wait()
+                if trouble := next((one for one in arrived if isinstance(one, Exception)), None):
+                    await self._break_off([one for one in arrived if not isinstance(one, Exception)])
+                    raise trouble
         finally:
             await self._give_up()
 
@@ -155,7 +158,7 @@ class _Drive:
                         if closed.turn == one.turn and not closed.remembered:
                             record.add(MemoryKept(one.turn), closed.ended)
                 case Exception():
-                    raise one
+                    raise AssertionError("trouble is no fact") from one
                 case _:
                     assert_never(one)
         return record.events
@@ -272,14 +275,27 @@ class _Drive:
             if not result.done():
                 result.cancel()
             await asyncio.gather(news, result, return_exceptions=True)
-        taken = [result.result()] if result.done() and not result.cancelled() else []
+        taken = self._taken([result.result()] if result.done() and not result.cancelled() else [])
+        fold(await self.setup.ports.log.read(self.session, self.state.seq), self.state)
+        return taken
+
+    def _taken(self, first: list[tuple[Command | None, Result | None]]) -> list[Result | CallInterrupted]:
+        """All results that are there; what they belong to does not run any more."""
+        taken = first
         while not self.results.empty():
             taken.append(self.results.get_nowait())
         for command, _ in taken:
             if command is not None:
                 self.running.pop(command, None)
-        fold(await self.setup.ports.log.read(self.session, self.state.seq), self.state)
         return [one for _, one in taken if one is not None]
+
+    async def _break_off(self, arrived: list[Result | CallInterrupted]) -> None:
+        """Something broke: begin nothing new, let effects under way come to their end, and record what there is."""
+        effects = [t for c, t in self.running.items() if isinstance(c, Perform) and not self._may_be_cut(c)]
+        if effects:
+            await asyncio.wait(effects)
+        arrived += [one for one in self._taken([]) if not isinstance(one, Exception)]
+        await self._advance(arrived)
 
     async def _give_up(self) -> None:
         tasks = list(self.running.values())

@@ -72,7 +72,7 @@ class Turn:
                 yield event
             if isinstance(fact, TurnEnded) and fact.turn == self.id:
                 break
-            if isinstance(fact, Asked):
+            if isinstance(fact, Asked) and self._current == self.id:
                 self._asks[fact.ask] = fact.kind
             elif isinstance(fact, Answered | AskExpired):
                 self._asks.pop(fact.ask, None)

@@ -119,18 +119,20 @@ async def perform(ports: Ports, policy: Policy, job: Job) -> Outcome:
     """One call, to its end or its deadline. A driver that raises has a bug: the call fails, nothing else; one that does not
     stop when it is told to is left behind."""
     began = ports.clock()
+    if job.call.deadline_at <= began:  # the process stood still: nothing is begun that could not be finished
+        return Outcome(job.call.id, job.call.step, job.call.target, cancelled=NOT_SENT)
     doing = _model(ports, policy.models[job.call.target], job) if job.call.route is not None else _tool(ports, job)
     task = asyncio.ensure_future(doing)
+    task.add_done_callback(_ignored)
     unknown = _effect(job) != "read"
     try:
-        await asyncio.wait({task}, timeout=max(job.call.deadline_at - began, 0) / 1000)
+        await asyncio.wait({task}, timeout=(job.call.deadline_at - began) / 1000)
     finally:
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=GRACE_S)
     elapsed_ms = max(0, ports.clock() - began)
     if task.cancelled() or not task.done():
-        task.add_done_callback(_ignored)
         done = _failed(job, Failed(Fault("timeout", "It did not answer in time."), unknown=unknown))
     elif (trouble := task.exception()) is None:
         done = task.result()
@@ -266,7 +268,7 @@ def _tool_outcome(job: Job, came: Came) -> Outcome:
     call = job.call
     verdict = check.judge_result(came.drafts, sum(len(encode_body(d.body)) for d in came.drafts))
     if verdict.status != "pass":
-        return _failed(job, Failed(Fault("too large", "The result is too large to be used.")))
+        return _failed(job, Failed(Fault("too large", "The result is too large to be used."), unknown=_effect(job) != "read"))
     drafts = tuple(msgspec.structs.replace(d, answers=_answers(job), label=_tool_label(job, d)) for d in came.drafts)
     return Outcome(call.id, call.step, f"tool:{call.target}", drafts=drafts, verdicts=(verdict,), sources=came.sources)
 
