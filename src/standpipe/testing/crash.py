@@ -7,11 +7,13 @@ but before its outcome is recorded. A process that died does nothing more: whate
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 
 from standpipe.core.amounts import Balance
 from standpipe.core.events import Frame
 from standpipe.core.world import ModelSpec
+from standpipe.drivers.log.memory import MemoryLog, Projection
 from standpipe.ports import (
     Append,
     Appended,
@@ -68,6 +70,22 @@ class Life:
             self.alive = False
             self.died.set()
             raise Crash(name)
+
+
+class ReadOnceLog(MemoryLog):
+    """A log in memory that decodes each frame for the first reader only: a simulation reads the same ones many times."""
+
+    def __init__(self, projections: Sequence[Projection], gone: Callable[[Owner], bool]) -> None:
+        super().__init__(projections, gone)
+        self._read: dict[str, list[Frame]] = {}
+
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
+        """The frames that hold events after seq `after`."""
+        if not bodies:
+            return await super().read(session, after, bodies=False)
+        known = self._read.setdefault(session, [])
+        known += await super().read(session, known[-1].last_seq if known else 0)
+        return known[bisect_right(known, after, key=lambda frame: frame.last_seq) :]
 
 
 Saw = Callable[[Append], Awaitable[None]]

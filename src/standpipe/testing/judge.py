@@ -19,9 +19,9 @@ from standpipe.testing.outside import ONCE as ONCE_TOOLS
 from standpipe.testing.simulate import Run
 
 SLACK_MS = 3_000
-"""After its deadline a turn may take this long to end: what a tool takes to stop, and a log that lags."""
-STALLED_MS = 400_000
-"""What processes that stand still may add."""
+"""After its deadline a turn may take this long to end: what a tool takes to stop."""
+ADDED_MS = {"lag": 20_000, "stall": 400_000}
+"""What a slow log may add, and processes that stand still."""
 PROVIDER_FAILURES_MAX = 4
 OPEN_MAX = 8
 
@@ -65,7 +65,7 @@ def _of_session(run: Run, frames: list[e.Frame]) -> Iterator[str]:
     state = State()
     failures: Counter[str] = Counter()
     extra_ms = SLACK_MS + len(run.crashes) * run.scenario.restart_ms
-    extra_ms += STALLED_MS if "stall" in run.scenario.moods else 0
+    extra_ms += sum(ms for mood, ms in ADDED_MS.items() if mood in run.scenario.moods)
     for frame in frames:
         for event in frame.events:
             turn, fact = state.turn, event.fact

@@ -61,8 +61,8 @@ class Outside:
                 case CallFailed(call=call):
                     intent = _intent(append.session, call)
                     self._failed[intent] = self._failed.get(intent, 0) + 1
-                case TurnEnded(items=items) if items:
-                    await self.look_over("an answer", self._principals[append.session], encode_of(items))
+                case TurnEnded(items=(answer,)):
+                    await self._look_over_answer(self._principals[append.session], answer)
                 case _:
                     pass
 
@@ -72,6 +72,13 @@ class Outside:
         for path, markers in self._markers.items():
             if not rights.allows(f"document:{path}") and any(m.encode() in data for m in markers):
                 self.faults.append(f"{what} for {principal} holds words of {path}, which it may not read")
+
+    async def _look_over_answer(self, principal: str, answer: Item) -> None:
+        await self.look_over("an answer", principal, encode_of((answer,)))
+        rights = await self.access.rights(TENANT, FOLDER, principal)
+        for source in answer.label.sources:
+            if source.folder == FOLDER and not rights.allows(f"document:{source.path}"):
+                self.faults.append(f"an answer for {principal} derives from {source.path}, which it may not read")
 
     def act(self, key: str, name: str, what: str) -> None:
         """Do something that cannot be undone."""

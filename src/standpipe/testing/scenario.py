@@ -24,12 +24,12 @@ MOODS = {
     "cancel": 0.2,
     "revoke": 0.35,
     "impatient": 0.2,
-    "lag": 0.2,
-    "two": 0.25,
-    "stall": 0.1,
+    "lag": 0.3,
+    "two": 0.2,
+    "stall": 0.2,
 }
 """What can bind or interfere, and how often: limits, wishes and rights that change, impatient people, a slow log, two
-processes at once, a process that stands still for longer than its lease. A scenario with none of it is calm."""
+processes at once, one of them standing still for longer than its lease. A scenario with none of it is calm."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -192,9 +192,9 @@ def _acts(random: Random, moods: tuple[str, ...], chats: tuple[Chat, ...], docum
     if "cancel" in moods:
         acts += [Act(random.randint(0, 9_000), "cancel", random.choice(chats).session) for _ in range(random.randint(1, 3))]
     if "revoke" in moods:
-        for _ in range(random.randint(4, 8)):
+        for _ in range(random.randint(6, 12)):
             who, what = random.choice(chats).principal, random.choice(documents).path
             kind = random.choice(("revoke", "revoke", "revoke", "grant"))
-            acts.append(Act(random.randint(0, 4_000), kind, f"document:{what}#reader@{who}"))
+            acts.append(Act(random.randint(0, random.choice((2_500, 8_000, 30_000))), kind, f"document:{what}#reader@{who}"))
         acts.append(Act(random.randint(0, 6_000), random.choice(("revoke", "grant")), f"incident:1#reader@{PEOPLE[0]}"))
     return tuple(sorted(acts, key=lambda act: act.at_ms))

@@ -70,9 +70,9 @@ def respond(seed: int, heard: Heard) -> Said | str:
     elif heard.round >= ROUNDS_MAX:
         weights = {good: 1}
     elif heard.round == 0:
-        weights = {plan: 12, direct: 5, ask: 2, good: 2, bad: 1, text: 1, silent: 1, nonsense: 2, crowd: 1}
+        weights = {plan: 12, direct: 5, ask: 3, good: 2, bad: 1, text: 1, silent: 1, nonsense: 2, crowd: 2}
     else:
-        weights = {plan: 2, revise: 5, direct: 3, ask: 1, good: 8, bad: 4, text: 2, silent: 1, nonsense: 2, crowd: 1}
+        weights = {plan: 2, revise: 5, direct: 3, ask: 2, good: 8, bad: 4, text: 2, silent: 1, nonsense: 2, crowd: 2}
     move = random.choices(list(weights), list(weights.values()))[0]
     return move(random, heard)
 

@@ -20,7 +20,6 @@ from standpipe.core.ids import HOUSE
 from standpipe.core.items import Item
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.drivers.access.memory import MemoryAccess
-from standpipe.drivers.log.memory import MemoryLog
 from standpipe.drivers.search.memory import MemorySearch
 from standpipe.drivers.tools.documents import READ, SEARCH, DocumentTools
 from standpipe.drivers.tools.python import PythonTools, plain_schema
@@ -31,7 +30,7 @@ from standpipe.engine.perform import Ports
 from standpipe.engine.replay import replay
 from standpipe.errors import StandpipeError
 from standpipe.ports import Append, Owner, Synced
-from standpipe.testing.crash import Boundaries, Crash, Life, MortalLog, MortalModels, MortalSearch, MortalTools
+from standpipe.testing.crash import Boundaries, Crash, Life, MortalLog, MortalModels, MortalSearch, MortalTools, ReadOnceLog
 from standpipe.testing.outside import DriverBug, Effect, Outside, TroubledModels, WatchedTools, tools
 from standpipe.testing.people import People
 from standpipe.testing.quiet import QuietLoop, Watch
@@ -79,7 +78,7 @@ class _World:
         self.scenario = scenario
         self.access = MemoryAccess()
         self.search = MemorySearch()
-        self.log = MemoryLog([self.access.project], gone=lambda owner: owner.started != self.life.name)
+        self.log = ReadOnceLog([self.access.project], gone=lambda owner: owner.started != self.life.name)
         self.outside = Outside(scenario, self.access)
         self.tools = tools(self.outside)
         self.people = People(scenario, self.log)
@@ -105,7 +104,7 @@ class _World:
         """One process (or two beside each other) until all is done (true) or it is gone."""
         self.life = life = Life(self.boundaries, self.life.number + 1)
         self.logs = []
-        houses = [self._house(life, n) for n in range(2 if "two" in self.scenario.moods else 1)]
+        houses = [self._house(life, n) for n in range(2 if {"two", "stall"} & {*self.scenario.moods} else 1)]
         work = asyncio.ensure_future(self.people.work(houses))
         died = asyncio.ensure_future(life.died.wait())
         await asyncio.wait({work, died}, return_when=asyncio.FIRST_COMPLETED)
@@ -184,9 +183,9 @@ class _World:
     def _lag_ms(self) -> int:
         """What an append takes on either side: nothing, some time, or longer than a lease lasts."""
         moods = self.scenario.moods
-        if "stall" in moods and self._lags.random() < 0.03:
+        if "stall" in moods and self._lags.random() < 0.04:
             return 45_000
-        return self._lags.choice((0, 0, 1, 40, 900)) if "lag" in moods else 0
+        return self._lags.choice((0, 0, 0, 1, 40, 1_500)) if "lag" in moods else 0
 
     def look(self) -> None:
         """Everything waits: whatever could be decided has been."""
