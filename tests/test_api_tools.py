@@ -139,6 +139,23 @@ def test_an_effect_whose_result_cannot_be_used_is_not_said_to_have_failed(store:
     run(main)
 
 
+@pytest.mark.xfail(reason="a call that is never sent is granted again without end")
+def test_a_tool_with_next_to_no_time_is_not_tried_without_end() -> None:
+    async def main() -> None:
+        @tool(effect="read", timeout_s=0.0001)
+        async def hasty() -> str:
+            """Hasty."""
+            return "x"
+
+        script = Script([called("hasty")], "Done.")
+        async with sp.open({}, agents=[sp.Agent("a", tools=[hasty])], models=script.models, store="memory:") as house:
+            turn = await house.ask("What?", deadline_s=0.5)
+            granted = [e.fact.call async for e in turn if isinstance(e.fact, CallGranted)]
+        assert len(granted) < 10
+
+    run(main)
+
+
 def test_a_tool_that_will_not_stop_does_not_keep_its_turn() -> None:
     async def main() -> None:
         stop = asyncio.Event()
