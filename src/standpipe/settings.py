@@ -34,6 +34,17 @@ class Settings(msgspec.Struct, frozen=True):
     store: str = STORE
     policy: Policy = msgspec.field(default_factory=Policy)
     keys: tuple[Key, ...] | None = None
+    providers: dict[str, Remote] = {}
+
+
+class Remote(msgspec.Struct, frozen=True):
+    """What only the driver of a provider behind HTTP needs: its file section, the variable with its key, and the provider's
+    names of our models."""
+
+    section: _Provider
+    key_env: str
+    names: dict[str, str]
+    reasoning: frozenset[str]
 
 
 Positive = Annotated[float, msgspec.Meta(gt=0, lt=1e12)]
@@ -46,16 +57,26 @@ class _Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    dialect: Literal["extractive"] = "extractive"
+    dialect: Literal["extractive", "openai-chat"] = "extractive"
+    base_url: str = ""
+    keys_env: tuple[str, ...] = ()
+    concurrency_max: Count = 64
+    stream: bool = True
+    connect_ms: Count = 3_000
+    headers_ms: Count = 10_000
+    first_content_ms: Count = 15_000
+    idle_ms: Count = 10_000
 
 
 class _Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provider: str
+    name: str = ""
+    reasoning: bool = False
     capabilities: tuple[str, ...] = ()
     context_tokens: Count = EXTRACTIVE.context_tokens
-    output_tokens_max: Count = EXTRACTIVE.output_tokens_max
-    input_microusd_per_mtok: Price = 0
-    output_microusd_per_mtok: Price = 0
+    output_tokens_max: Count | None = None
+    input_microusd_per_mtok: Price | None = None
+    output_microusd_per_mtok: Price | None = None
     timeout_s: Positive = EXTRACTIVE.timeout_ms / 1000
 
 
@@ -127,7 +148,8 @@ def load(policy: str | Path | dict[str, Any] | None, given: tuple[str, ...] = ()
 def _settings(data: dict[str, Any], name: str, text: str, given: tuple[str, ...]) -> Settings:
     try:
         file = msgspec.convert(data, _File)
-        return Settings(file.store.url, _policy(file, given), file.auth.keys if file.auth is not None else None)
+        keys = file.auth.keys if file.auth is not None else None
+        return Settings(file.store.url, _policy(file, given), keys, _remotes(file))
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         raise UsageError(_told(name, text, where.rstrip("`").lstrip("."), what)) from None
@@ -163,21 +185,31 @@ def _policy(file: _File, given: tuple[str, ...]) -> Policy:
     for name, m in file.models.items():
         if m.provider not in ("extractive", *given, *file.providers):
             raise _Wrong(f"models.{name}.provider", f"expected one of the providers, got `{m.provider}`")
-        models[name] = ModelSpec(
+        section = file.providers.get(m.provider, _Provider())
+        remote = section.dialect != "extractive"
+        if remote and (m.input_microusd_per_mtok is None or m.output_microusd_per_mtok is None):
+            raise _Wrong(
+                f"models.{name}", "expected input_microusd_per_mtok and output_microusd_per_mtok (0 for a local server)"
+            )
+        spec = ModelSpec(
             name=name,
             provider=m.provider,
             capabilities=m.capabilities,
             context_tokens=m.context_tokens,
-            output_tokens_max=m.output_tokens_max,
-            input_microusd_per_mtok=m.input_microusd_per_mtok,
-            output_microusd_per_mtok=m.output_microusd_per_mtok,
+            output_tokens_max=m.output_tokens_max or (4_096 if remote else EXTRACTIVE.output_tokens_max),
+            input_microusd_per_mtok=m.input_microusd_per_mtok or 0,
+            output_microusd_per_mtok=m.output_microusd_per_mtok or 0,
             timeout_ms=max(1, round(m.timeout_s * 1000)),
         )
+        for key, _ in _keyed(section):  # several keys are several routes, tried one after the other
+            models[name + key] = msgspec.structs.replace(spec, name=name + key, provider=m.provider + key)
     for task, route in file.routes.items():
         unknown = next((m for m in route.models if m not in models), None)
         if unknown is not None or not route.models:
             raise _Wrong(f"routes.{task}.models", f"expected names of models that are defined, got `{unknown or 'none'}`")
-    routes = {"default": given or ("extractive",), **{task: route.models for task, route in file.routes.items()}}
+    keyed = {n: tuple(n + k for k, _ in _keyed(file.providers.get(m.provider, _Provider()))) for n, m in file.models.items()}
+    asked = {task: tuple(k for n in route.models for k in keyed.get(n, (n,))) for task, route in file.routes.items()}
+    routes = {"default": given or ("extractive",), **asked}
     levels = {"default": file.budgets.default}
     levels |= {f"tenant:{name}": b for name, b in file.budgets.tenant.items()}
     levels |= {name if ":" in name else f"user:{name}": b for name, b in file.budgets.user.items()}
@@ -189,6 +221,28 @@ def _policy(file: _File, given: tuple[str, ...]) -> Policy:
         day={name: _micro(b.day.usd) for name, b in levels.items() if b.day is not None},
         session={name: _micro(b.session.usd) for name, b in levels.items() if b.session is not None},
     )
+
+
+def _keyed(section: _Provider) -> list[tuple[str, str]]:
+    """The suffix that tells the routes of a provider's keys apart, and the variable of each key."""
+    names = section.keys_env or ("",)
+    return [("" if n == 1 else f"#{n}", name) for n, name in enumerate(names, 1)]
+
+
+def _remotes(file: _File) -> dict[str, Remote]:
+    found = {}
+    for provider, section in file.providers.items():
+        if section.dialect == "extractive":
+            continue
+        if not section.base_url.startswith(("http://", "https://")) or "@" in section.base_url:
+            raise _Wrong(f"providers.{provider}.base_url", "expected http:// or https:// and a host, without a password")
+        own = {n: m for n, m in file.models.items() if m.provider == provider}
+        for suffix, key_env in _keyed(section):
+            names = {n + suffix: m.name or n for n, m in own.items()}
+            found[provider + suffix] = Remote(
+                section, key_env, names, frozenset(n + suffix for n, m in own.items() if m.reasoning)
+            )
+    return found
 
 
 def _micro(usd: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 
 import standpipe.core
+import standpipe.drivers.models as providers
 from standpipe.core.control import CONTROL
 from standpipe.core.items import Item, Text, ToolCall
 from standpipe.core.tools import AgentSpec, ToolSpec
@@ -23,6 +25,7 @@ from standpipe.drivers.log.sqlite import SqliteLog
 from standpipe.drivers.log.tables import SCHEMA as LOG_SCHEMA
 from standpipe.drivers.models.extractive import respond
 from standpipe.drivers.models.scripted import ScriptedModel
+from standpipe.drivers.models.secret import secret
 from standpipe.drivers.search.memory import MemorySearch
 from standpipe.drivers.search.sqlite import SqliteSearch
 from standpipe.drivers.search.sync import sync
@@ -35,7 +38,7 @@ from standpipe.engine.lookup import static
 from standpipe.engine.perform import Ports
 from standpipe.errors import UsageError
 from standpipe.ports import AccessStore, Approvals, Log, Models, Search, Synced
-from standpipe.settings import Settings, load
+from standpipe.settings import Remote, Settings, load
 
 INSTRUCTIONS = """\
 You answer from the documents of this session. Plan first: name the parts of the question and the searches and reads that
@@ -115,11 +118,12 @@ def build(
     python = {tool.name: tool for agent in agents for tool in agent.tools}
     documents = DocumentTools(kept.search, kept.access)
     functions = PythonTools(python)
+    remote = {name: providers.ChatModels(endpoint(to)) for name, to in settings.providers.items()}
     ports = Ports(
         log=kept.log,
         search=kept.search,
         access=kept.access,
-        models={model.provider: ScriptedModel(_read) for model in settings.policy.models.values()} | dict(models),
+        models={model.provider: ScriptedModel(_read) for model in settings.policy.models.values()} | remote | dict(models),
         tools={**dict.fromkeys(python, functions), SEARCH.name: documents, READ.name: documents},
         controls=CONTROLS,
         clock=now_ms,
@@ -138,10 +142,25 @@ def build(
         return await sync(kept.log, kept.search, kept.access, tenant, root, now_ms(), setup.by)
 
     async def close() -> None:
+        for provider in remote.values():
+            await provider.close()
         if kept.store is not None:
             kept.store.close()
 
     return House(setup, index, close)
+
+
+def endpoint(to: Remote) -> Any:
+    """Where a provider is, with its key out of the environment. Raises UsageError where that is missing."""
+    try:
+        key = secret(os.environ, to.key_env)
+    except ValueError as error:
+        raise UsageError(f"The environment variable {to.key_env} cannot be used: {error}.") from None
+    if to.key_env and key is None:
+        raise UsageError(f"The environment variable {to.key_env} is not set: the policy names it in keys_env.")
+    s = to.section
+    deadlines = providers.Deadlines(s.connect_ms, s.headers_ms, s.first_content_ms, s.idle_ms)
+    return providers.Endpoint(s.base_url, key, to.names, to.reasoning, s.stream, deadlines, s.concurrency_max)
 
 
 async def _read(items: list[Item], tools: list[ToolSpec]) -> list[ToolCall | Text]:

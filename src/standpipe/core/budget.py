@@ -24,6 +24,8 @@ OUTPUT_TOKENS_MIN = 256
 """A call that could say less than this is not worth its input."""
 PROMPT_BYTES = 200_000
 """What the items of a prompt may weigh, whatever the model could take."""
+TOOL_OVERHEAD_BYTES = 128
+"""More than any dialect adds around one tool."""
 CALL_OVERHEAD_BYTES = 12_288
 """More than any dialect adds around a request, control tools included."""
 
@@ -56,6 +58,7 @@ def prompt_bytes_max(model: ModelSpec, agent: AgentSpec, question_bytes: int, *,
 def agent_bytes(agent: AgentSpec) -> int:
     """What the agent's instructions and tools add to every prompt, as an upper bound in bytes."""
     tools = sum(len(t.name) + len(t.description.encode()) + len(msgspec.json.encode(t.parameters)) for t in agent.tools)
+    tools += len(agent.tools) * TOOL_OVERHEAD_BYTES
     return len(agent.instructions.encode()) + tools + len(msgspec.json.encode(agent.answer)) + CALL_OVERHEAD_BYTES
 
 
