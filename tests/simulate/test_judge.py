@@ -159,7 +159,7 @@ def test_a_session_that_nobody_drives_is_noticed() -> None:
     scenario = draw(1)
     chat = scenario.chats[0]
     watch = Watch(log, search, access, static(Policy(), {"agent": AgentSpec("agent", "")}))
-    asyncio.run(People(scenario, log).open(chat, chat.messages[0]))
+    asyncio.run(People(scenario, log, Outside(scenario, access)).open(chat, chat.messages[0]))
 
     assert list(watch.starving([chat.session], 0)) == [f"{chat.session} at seq 2 waits, but could go on with ['TurnStarted']"]
     assert list(watch.starving([chat.session], 0)) == []

@@ -99,22 +99,22 @@ def _of_turn(turn: Turn) -> Iterator[str]:
 # --- what a crash may change --------------------------------------------------------------------------------------------
 
 
-class Cut(msgspec.Struct, frozen=True):
-    """What crashes cut off for good: steps that may have acted and must not be repeated, or that were cut off too often."""
-
-    session: str
-    step: str
-
-
-def cut_off(run: Run) -> list[Cut]:
-    """Steps that ended because of an interruption."""
+def cut_off(run: Run) -> list[str]:
+    """What crashes cut off for good, as SESSION.TURN.STEP: steps that may have acted and must not be repeated, or that were
+    cut off too often."""
     found = []
     for session, frames in run.logs.items():
-        interrupted = {step_of(e_.fact.call) for e_ in _events(frames) if isinstance(e_.fact, e.CallInterrupted)}
+        turn, interrupted = "", set[str]()
         for event in _events(frames):
-            fact = event.fact
-            if isinstance(fact, e.StepEnded) and fact.step in interrupted and fact.reason in ("unknown", "interrupted"):
-                found.append(Cut(session, fact.step))
+            match event.fact:
+                case e.TurnStarted():
+                    turn = event.fact.turn
+                case e.CallInterrupted(call=call):
+                    interrupted.add(f"{turn}.{step_of(call)}")
+                case e.StepEnded(step=step, reason="unknown" | "interrupted") if f"{turn}.{step}" in interrupted:
+                    found.append(f"{session}.{turn}.{step}")
+                case _:
+                    pass
     return found
 
 
@@ -132,7 +132,7 @@ def _essence(frames: list[e.Frame]) -> list[Any]:
     state = State()
     lines: dict[tuple[str, str], list[Any]] = {}
     lost: dict[str, Amounts] = {}
-    cut = {f"{event.fact.call}" for event in _events(frames) if isinstance(event.fact, e.CallInterrupted)}
+    cut = {event.fact.call for event in _events(frames) if isinstance(event.fact, e.CallInterrupted)}
     for event in _events(frames):
         fact = event.fact
         turn = state.turn

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
+import msgspec
+
 from standpipe.core.admit import Ask, Refusal, admit
+from standpipe.core.amounts import Amounts
 from standpipe.core.apply import apply, fold
 from standpipe.core.events import AnyFact, Event, RelationsChanged
 from standpipe.core.ids import HOUSE
@@ -19,8 +22,10 @@ from standpipe.engine.house import House
 from standpipe.errors import NotFound, Refused
 from standpipe.ports import Append, Appended, Log
 from standpipe.testing.clock import EPOCH_MS
+from standpipe.testing.outside import Outside
 from standpipe.testing.scenario import FOLDER, TENANT, Act, Chat, Message, Scenario, chance, reply_of
 
+ENDINGS = ("completed", "partial", "failed", "cancelled")
 IDLE_MS_MAX = 1_000
 """A session with nothing to do is let go of within this time."""
 
@@ -28,8 +33,8 @@ IDLE_MS_MAX = 1_000
 class People:
     """They outlive the processes they talk to, and say again what they do not know to have been heard."""
 
-    def __init__(self, scenario: Scenario, log: Log) -> None:
-        self._scenario, self._log = scenario, log
+    def __init__(self, scenario: Scenario, log: Log, outside: Outside) -> None:
+        self._scenario, self._log, self._outside = scenario, log, outside
         self._houses: Iterator[House] = iter(())
         self._heard: set[str] = set()
         self._done: set[int] = set()
@@ -62,7 +67,7 @@ class People:
 
     async def _converse(self, chat: Chat) -> None:
         for number, message in enumerate(chat.messages):
-            if f"m{number}" in {h.removeprefix(f"{chat.session}.") for h in self._heard}:
+            if f"{chat.session}.m{number}" in self._heard:
                 continue
             if message.patient and number:
                 await self._settle(chat)
@@ -93,12 +98,21 @@ class People:
     async def open(self, chat: Chat, message: Message) -> None:
         """The first message comes in through another process, which drives nothing."""
         state = State()
-        wish = Ask(f"{chat.session}.m0", chat.session, TENANT, chat.principal, "agent", message.text, chat.folders)
+        wish = Ask(
+            request=f"{chat.session}.m0",
+            session=chat.session,
+            tenant=TENANT,
+            principal=chat.principal,
+            agent="agent",
+            text=message.text,
+            folders=chat.folders,
+            limits=Amounts(microusd=message.budget_microusd),
+            deadline_ms=message.deadline_ms or None,
+        )
         events = admit(state, wish, World(self._scenario.policy, {}, Access(0, 0)), _now())
         assert not isinstance(events, Refusal)
         for event in events:
             apply(state, event)
-        row = row_of(state)
         append = Append(
             session=chat.session,
             tenant=TENANT,
@@ -108,7 +122,7 @@ class People:
             expect_seq=0,
             events=tuple(events),
             requests=(wish.request,),
-            row=row,
+            row=row_of(state),
         )
         await self._log.append(append)
 
@@ -117,8 +131,11 @@ class People:
         began = _now()
         while (turn := await next(self._houses).resume(chat.session)) is not None:
             await turn.wait()
+            await self._outside.look_over("what is told", chat.principal, msgspec.json.encode(turn.answer))
             if turn.outcome == "parked":
                 await self._answer(chat)
+            elif turn.outcome not in ENDINGS or not turn.reason:
+                self.faults.append(f"{chat.session}: {turn.id} came back as {turn.outcome!r} because of {turn.reason!r}")
             began = _now()
         if _now() - began > IDLE_MS_MAX and not {"lag", "stall", "two"} & {*self._scenario.moods}:
             self.faults.append(f"{chat.session}: it took {_now() - began} ms to let go of an idle session")

@@ -81,7 +81,7 @@ class _World:
         self.log = ReadOnceLog([self.access.project], gone=lambda owner: owner.started != self.life.name)
         self.outside = Outside(scenario, self.access)
         self.tools = tools(self.outside)
-        self.people = People(scenario, self.log)
+        self.people = People(scenario, self.log, self.outside)
         self.boundaries = Boundaries(crashes)
         specs = (SEARCH, READ, *(tool.spec for tool in self.tools))
         agent = AgentSpec("agent", "Say what is asked.", specs, ANSWER_SCHEMA if scenario.typed else None)
