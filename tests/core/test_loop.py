@@ -221,6 +221,14 @@ def test_a_cancelled_turn_ends_after_its_steps() -> None:
     assert [t.outcome for t in desk.facts(TurnEnded)] == ["cancelled"]
 
 
+def test_a_parked_turn_does_not_wait_for_anybody_once_it_is_cancelled() -> None:
+    desk = cancelled(asking()).run()
+
+    [unparked] = [event for event in desk.events if isinstance(event.fact, TurnUnparked)]
+    assert unparked.causes == (desk.state.closed[-1].ended - 3,)
+    assert [t.outcome for t in desk.facts(TurnEnded)] == ["cancelled"]
+
+
 def test_an_answer_is_the_end_of_what_was_called_beside_it() -> None:
     desk = came(Desk().ask(), ANSWER, call_of("search", query="x"), verdicts=PASSED).run()
 

@@ -20,6 +20,8 @@ from standpipe.testing.simulate import Run
 
 SLACK_MS = 3_000
 """After its deadline a turn may take this long to end: what a tool takes to stop."""
+CANCELLED_MS = 8_000
+"""A cancelled turn ends within this time: what the slowest effect takes that is not let go of."""
 ADDED_MS = {"lag": 20_000, "stall": 400_000}
 """What a slow log may add, and processes that stand still."""
 PROVIDER_FAILURES_MAX = 4
@@ -62,7 +64,7 @@ def _events(frames: Iterable[e.Frame]) -> Iterator[e.Event]:
 
 
 def _of_session(run: Run, frames: list[e.Frame]) -> Iterator[str]:
-    state = State()
+    state, cancelled_at = State(), 0
     failures: Counter[str] = Counter()
     extra_ms = SLACK_MS + len(run.crashes) * run.scenario.restart_ms
     extra_ms += sum(ms for mood, ms in ADDED_MS.items() if mood in run.scenario.moods)
@@ -71,6 +73,14 @@ def _of_session(run: Run, frames: list[e.Frame]) -> Iterator[str]:
             turn, fact = state.turn, event.fact
             if isinstance(fact, e.TurnStarted):
                 failures.clear()
+            if isinstance(fact, e.CancelRequested):
+                cancelled_at = frame.at
+            if (
+                isinstance(fact, e.TurnEnded)
+                and fact.outcome == "cancelled"
+                and frame.at > cancelled_at + CANCELLED_MS + extra_ms
+            ):
+                yield f"seq {event.seq}: {fact.turn} ended {frame.at - cancelled_at} ms after it was cancelled"
             if isinstance(fact, e.TurnEnded) and turn is not None and frame.at > turn.deadline_at + extra_ms:
                 yield f"seq {event.seq}: {fact.turn} ended {frame.at - turn.deadline_at} ms after its deadline"
             if isinstance(fact, e.CallFailed) and fact.fault.code == "bug" and "DriverBug" not in fact.fault.text:

@@ -190,7 +190,8 @@ def _chat(random: Random, seed: int, number: int, moods: tuple[str, ...]) -> Cha
 def _acts(random: Random, moods: tuple[str, ...], chats: tuple[Chat, ...], documents: tuple[Document, ...]) -> tuple[Act, ...]:
     acts = []
     if "cancel" in moods:
-        acts += [Act(random.randint(0, 9_000), "cancel", random.choice(chats).session) for _ in range(random.randint(1, 3))]
+        for _ in range(random.randint(1, 4)):
+            acts.append(Act(random.randint(0, random.choice((3_000, 9_000, 40_000))), "cancel", random.choice(chats).session))
     if "revoke" in moods:
         for _ in range(random.randint(6, 12)):
             who, what = random.choice(chats).principal, random.choice(documents).path
