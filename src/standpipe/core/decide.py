@@ -35,6 +35,8 @@ from standpipe.core.state import Call, State, StepState, Turn
 from standpipe.core.tools import ToolSpec
 from standpipe.core.world import World
 
+UNSENT_MAX = 8
+"""A call that could not be sent this often (revocations in between, deadlines too short to begin) is given up."""
 FINISH = "finish: "
 """The code of a patch that asks for the answer with what there is begins so; what follows is the turn's reason."""
 ATTEMPTS_MAX = 2
@@ -130,7 +132,11 @@ def _end_steps(state: State, world: World, now: int) -> Recorder:
             if call.outcome == "completed" and not any(id in turn.withdrawn for id in call.items):
                 return reply.interpret(state, world, step, call, now) if not record.events else record
             tries = step.attempts - step.unsent
-            if step.interrupted > INTERRUPTIONS_MAX or tries > INTERRUPTIONS_MAX + len(world.policy.models):
+            if (
+                step.unsent > UNSENT_MAX
+                or step.interrupted > INTERRUPTIONS_MAX
+                or tries > INTERRUPTIONS_MAX + len(world.policy.models)
+            ):
                 record.add(StepEnded(step.spec.id, "failed", call.outcome), call.ended)
         else:
             _end_tool(state, world, step, call, record)
@@ -170,7 +176,7 @@ def _end_tool(state: State, world: World, step: StepState, call: Call, record: R
     if call.outcome == "completed":
         record.add(StepEnded(step.spec.id, "done"), call.ended)
         return
-    if call.outcome == "cancelled" and fault == NOT_SENT:
+    if call.outcome == "cancelled" and fault == NOT_SENT and step.unsent <= UNSENT_MAX:
         return
     if tool is not None and (tool.effect == "read" or tool.idempotent):
         if call.outcome == "interrupted" and step.interrupted <= INTERRUPTIONS_MAX:

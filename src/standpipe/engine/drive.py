@@ -18,7 +18,7 @@ from standpipe.core.amounts import Move
 from standpipe.core.apply import apply, fold
 from standpipe.core.decide import conclude
 from standpipe.core.details import NOT_SENT
-from standpipe.core.events import CallInterrupted, Event, MemoryKept
+from standpipe.core.events import CallInterrupted, Event, MemoryKept, WorldRecord
 from standpipe.core.items import Answer, decode_body
 from standpipe.core.lookups import lookups
 from standpipe.core.pending import Approve, Command, Perform, Remember, pending, wakes
@@ -167,9 +167,10 @@ class _Drive:
         assert self.state.turn is not None
         return self.state.turn.calls[call].granted
 
-    def _append(self, events: tuple[Event, ...], world: World, moves: list[Move], now: int) -> Append:
+    def _append(self, events: tuple[Event, ...], world: World | None, moves: list[Move], now: int) -> Append:
+        """The append of these events; without a world where they only say what came in, and nothing was decided."""
         setup, state = self.setup, self.state
-        record, parts = recorded(world, setup.fixed)
+        record, parts = recorded(world, setup.fixed) if world is not None else (WorldRecord(), {})
         return Append(
             session=self.session,
             tenant=state.tenant,
@@ -182,7 +183,7 @@ class _Drive:
             parts=parts,
             fence=self.fence,
             moves=tuple(moves),
-            access_revision=world.access.revision,
+            access_revision=world.access.revision if world is not None else None,
             row=row_of(state),
         )
 
@@ -295,7 +296,11 @@ class _Drive:
         if effects:
             await asyncio.wait(effects)
         arrived += [one for one in self._taken([]) if not isinstance(one, Exception)]
-        await self._advance(arrived)
+        inputs = self._inputs(arrived, now := self.setup.ports.clock())
+        for event in inputs:
+            apply(self.state, event)
+        if inputs:
+            await self.setup.ports.log.append(self._append(tuple(inputs), None, [], now))
 
     async def _give_up(self) -> None:
         tasks = list(self.running.values())

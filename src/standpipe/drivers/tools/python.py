@@ -53,7 +53,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             resource=self.resource,
             idempotent=self.idempotent,
             approval=self.approval,
-            timeout_ms=round(self.timeout_s * 1000),
+            timeout_ms=max(1, round(self.timeout_s * 1000)),
         )
 
 
