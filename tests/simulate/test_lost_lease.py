@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from msgspec.structs import replace
 
 from standpipe.core.events import CallInterrupted, TurnEnded
@@ -40,7 +39,6 @@ class Slow:
         return Reply((Draft(ToolCall("answer", {"sentences": [{"text": "Done."}]}) if noted else ToolCall("note")),))
 
 
-@pytest.mark.xfail(strict=True, reason="the drive performs whatever the log owes, whoever granted it")
 def test_what_another_process_was_granted_is_not_performed() -> None:
     loop = VirtualLoop()
     acted: list[str] = []

@@ -18,7 +18,7 @@ from standpipe.core.amounts import Move
 from standpipe.core.apply import apply, fold
 from standpipe.core.decide import conclude
 from standpipe.core.details import NOT_SENT
-from standpipe.core.events import CallInterrupted, Event, MemoryKept, WorldRecord
+from standpipe.core.events import CallGranted, CallInterrupted, Event, MemoryKept, WorldRecord
 from standpipe.core.items import Answer, decode_body
 from standpipe.core.lookups import lookups
 from standpipe.core.pending import Approve, Command, Perform, Remember, pending, wakes
@@ -88,6 +88,7 @@ class _Drive:
         self.state = State()
         self.results: asyncio.Queue[tuple[Command | None, Result | None]] = asyncio.Queue()
         self.running: dict[Command, asyncio.Task[None]] = {}
+        self.mine: set[str] = set()
 
     async def run(self) -> State:
         self.state = fold(await self.setup.ports.log.read(self.session))
@@ -130,6 +131,7 @@ class _Drive:
             answer = await setup.ports.log.append(self._append(events, world, moves, now))
             match answer:
                 case Appended():
+                    self.mine.update(e.fact.call for e in events if isinstance(e.fact, CallGranted))
                     return True
                 case Fenced():
                     raise Lost(self.session)
@@ -190,6 +192,8 @@ class _Drive:
     def _perform_what_is_owed(self) -> None:
         owed = dict.fromkeys(pending(self.state))
         for command in owed:
+            if isinstance(command, Perform) and command.call not in self.mine:
+                raise Lost(self.session)
             if command in self.running or (isinstance(command, Approve) and not self._can_approve(command)):
                 continue
             self.running[command] = asyncio.ensure_future(self._do(command))
