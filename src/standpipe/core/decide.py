@@ -89,7 +89,7 @@ def _watch_time(state: State, world: World, now: int) -> Recorder:
     """Deadlines stand still while the turn is parked; what a person was asked expires on its own."""
     turn, record = _turn(state), Recorder(state.seq)
     for ask in turn.asks.values():
-        if not ask.outcome and now >= ask.until:
+        if not ask.outcome and ask.step in turn.live and now >= ask.until:
             record.add(AskExpired(ask.id), ask.asked)
     if turn.parked_at:
         return record

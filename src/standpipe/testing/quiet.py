@@ -10,7 +10,7 @@ from standpipe.core.apply import fold
 from standpipe.core.budget import accounts
 from standpipe.core.context import first_look
 from standpipe.core.decide import decide
-from standpipe.core.events import ItemsWithdrawn
+from standpipe.core.events import AskExpired, ItemsWithdrawn
 from standpipe.core.items import Text, ToolCall
 from standpipe.core.pending import wakes
 from standpipe.core.permit import question, tool_of
@@ -80,7 +80,11 @@ class Watch:
             asked = everything(state, self._fixed, then)
             world = at_once(look_up(self._log, self._search, self._access, self._fixed, asked))
             left = decide(state, world, then)
-            if left and not isinstance(left[0].fact, ItemsWithdrawn):
+            # A parked turn holds no task: that its question expired is seen when somebody takes the session up again.
+            parked = (
+                state.turn is not None and bool(state.turn.parked_at) and isinstance(left[0].fact if left else None, AskExpired)
+            )
+            if left and not parked and not isinstance(left[0].fact, ItemsWithdrawn):
                 yield f"{session} at seq {state.seq} waits, but could go on with {[type(e.fact).__name__ for e in left]}"
 
 
