@@ -10,14 +10,32 @@ import pytest
 from msgspec.structs import replace
 
 from standpipe.core.amounts import Amounts, Balance
-from standpipe.core.events import CallCompleted, CallGranted, Event, FolderSynced, Frame, StepEnded, TurnEnded
+from standpipe.core.details import Step, Why
+from standpipe.core.events import (
+    AnyFact,
+    Asked,
+    CallCompleted,
+    CallGranted,
+    Event,
+    FolderSynced,
+    Frame,
+    PlanPatched,
+    SessionOpened,
+    StepEnded,
+    TurnEnded,
+    TurnParked,
+    TurnRequested,
+    TurnStarted,
+)
 from standpipe.core.ids import HOUSE
+from standpipe.core.items import Draft, Label, Text, place
 from standpipe.core.tools import AgentSpec
-from standpipe.core.world import Policy
+from standpipe.core.world import DEFAULT_LIMITS, Policy
 from standpipe.drivers.access.memory import MemoryAccess
 from standpipe.drivers.log.memory import MemoryLog
 from standpipe.drivers.search.memory import MemorySearch
 from standpipe.engine.lookup import static
+from standpipe.ports import Append
 from standpipe.testing.crash import Boundaries, Crash, Life
 from standpipe.testing.judge import cut_off, essence, faults
 from standpipe.testing.outside import Effect, Outside
@@ -161,8 +179,30 @@ def test_a_session_that_nobody_drives_is_noticed() -> None:
     watch = Watch(log, search, access, static(Policy(), {"agent": AgentSpec("agent", "")}))
     asyncio.run(People(scenario, log, Outside(scenario, access)).open(chat, chat.messages[0]))
 
-    assert list(watch.starving([chat.session], 0)) == [f"{chat.session} at seq 2 waits, but could go on with ['TurnStarted']"]
-    assert list(watch.starving([chat.session], 0)) == []
+    undriven = {chat.session: False}
+    assert list(watch.starving(undriven, 0)) == [f"{chat.session} at seq 2 waits, but could go on with ['TurnStarted']"]
+    assert list(watch.starving(undriven, 0)) == []
+
+
+@pytest.mark.parametrize(
+    ("driven", "noticed"), [(True, ["s at seq 6 waits, but could go on with ['AskExpired']"]), (False, [])]
+)
+def test_an_expired_question_may_wait_only_where_nobody_drives(driven: bool, noticed: list[str]) -> None:
+    question = place(Draft(Text("Which?"), Label(integrity="user")), "2.0", "user")
+    facts: list[AnyFact] = [
+        SessionOpened("s", TENANT, PEOPLE[0], "agent"),
+        TurnRequested("t1", "r", (question,)),
+        TurnStarted("t1", DEFAULT_LIMITS, Amounts(), 50_000, 60_000),
+        PlanPatched("t1", 1, Why("asked by the model"), (Step("st1", "person", "ask_user"),)),
+        Asked("t1.st1", "st1", "question", 10),
+        TurnParked("t1", 1, 10),
+    ]
+    log, access = MemoryLog(), MemoryAccess()
+    events = tuple(Event(n, "runtime", (), fact) for n, fact in enumerate(facts, 1))
+    asyncio.run(log.append(Append("s", TENANT, 1, "p", "", 0, events)))
+    watch = Watch(log, MemorySearch(), access, static(Policy(), {"agent": AgentSpec("agent", "")}))
+
+    assert list(watch.starving({"s": driven}, 20)) == noticed
 
 
 def test_a_loop_that_never_rests_is_noticed() -> None:

@@ -87,6 +87,11 @@ class ReadOnceLog(MemoryLog):
         known += await super().read(session, known[-1].last_seq if known else 0)
         return known[bisect_right(known, after, key=lambda frame: frame.last_seq) :]
 
+    def driven(self, session: str) -> bool:
+        """Whether anybody holds the session's lease."""
+        lease = self._leases.get(session)
+        return lease is not None and lease.owner is not None
+
 
 Saw = Callable[[Append], Awaitable[None]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -67,9 +67,13 @@ class Watch:
         self._states: dict[str, State] = {}
         self._seen: dict[str, tuple[int, int, int | None]] = {}
 
-    def starving(self, sessions: Sequence[str], now: int) -> Iterator[str]:
-        """A sentence for each session about which more could be decided with all answers at hand."""
-        for session in sessions:
+    def starving(self, sessions: Mapping[str, bool], now: int) -> Iterator[str]:
+        """A sentence for each session about which more could be decided with all answers at hand.
+
+        `sessions` says of each whether anybody drives it. A parked turn that nobody drives holds no task: that its question
+        expired is seen when the session is taken up again.
+        """
+        for session, driven in sessions.items():
             state = self._states.setdefault(session, State())
             fold(at_once(self._log.read(session, state.seq)), state)
             place = (state.seq, self._access.heads(state.tenant).revision, wakes(state))
@@ -80,11 +84,9 @@ class Watch:
             asked = everything(state, self._fixed, then)
             world = at_once(look_up(self._log, self._search, self._access, self._fixed, asked))
             left = decide(state, world, then)
-            # A parked turn holds no task: that its question expired is seen when somebody takes the session up again.
-            parked = (
-                state.turn is not None and bool(state.turn.parked_at) and isinstance(left[0].fact if left else None, AskExpired)
-            )
-            if left and not parked and not isinstance(left[0].fact, ItemsWithdrawn):
+            idle = state.turn is not None and state.turn.parked_at > 0 and not driven
+            excused = (ItemsWithdrawn, AskExpired) if idle else ItemsWithdrawn
+            if left and not isinstance(left[0].fact, excused):
                 yield f"{session} at seq {state.seq} waits, but could go on with {[type(e.fact).__name__ for e in left]}"
 
 

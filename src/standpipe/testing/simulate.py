@@ -190,7 +190,8 @@ class _World:
     def look(self) -> None:
         """Everything waits: whatever could be decided has been."""
         if self.life.alive and not any(log.under_way for log in self.logs):
-            self.faults += self.watch.starving([c.session for c in self.scenario.chats], self.clock.now_ms())
+            sessions = {chat.session: self.log.driven(chat.session) for chat in self.scenario.chats}
+            self.faults += self.watch.starving(sessions, self.clock.now_ms())
 
     def task(self, loop: asyncio.AbstractEventLoop, coro: Any, **given: Any) -> asyncio.Task[Any]:
         """A task whose end is looked at: only a crash, a cancellation and errors meant for people may end one."""
