@@ -261,6 +261,13 @@ def test_what_nobody_answers_expires_and_the_turn_goes_on() -> None:
     assert desk.open()
 
 
+def test_what_was_asked_for_a_step_that_is_over_does_not_expire() -> None:
+    desk = later(asking(), 86_400_000)
+    desk.add(StepEnded("st2", "refused")).run()
+
+    assert desk.facts(AskExpired) == []
+
+
 # --- lookups ------------------------------------------------------------------------------------------------------------
 
 
