@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from functools import cache
 from itertools import combinations
 from pathlib import Path, PurePosixPath
@@ -77,15 +76,8 @@ def test_seeds_make_different_companies() -> None:
     assert {PurePosixPath(path).suffix for made in companies() for path in documents(made)} == set(FORMATS)
 
 
-def test_a_company_has_a_folder_full_of_documents_and_is_made_in_no_time() -> None:
-    took = []
-    for seed in range(20):
-        begun = time.perf_counter()
-        made = company(seed)
-        took.append(time.perf_counter() - begun)
-        assert 25 <= len(documents(made)) <= 35
-
-    assert sorted(took)[10] < 0.05
+def test_a_company_has_a_folder_full_of_documents() -> None:
+    assert all(25 <= len(documents(company(seed))) <= 35 for seed in range(20))
 
 
 def test_the_cause_stands_in_its_reports_and_in_no_other_that_is_not_named() -> None:

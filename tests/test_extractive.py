@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from tests.reading_loop import TOOLS, Library, Loop, Played, play
 
 from standpipe.core.control import AnswerArguments
 from standpipe.core.items import Answer, Citation, Draft, Failure, Item, Passage, Sentence, Text, ToolCall, place
-from standpipe.core.passages import sections
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.models.extractive import respond
 
@@ -221,30 +219,6 @@ def test_a_follow_up_leans_on_the_question_before() -> None:
     played = Loop(Library(DISK)).play("And how do I fix it?", [(QUESTION, before)])
 
     assert "Delete old logs of the database, then raise the quota." in played.text
-
-
-def test_fifteen_documents_take_no_time_and_two_hundred_kilobytes_little(corpora: Path) -> None:
-    documents = sorted((corpora / "incident-response").rglob("*.md"))
-    took = []
-    for size in (45_000, 190_000):
-        items = [
-            place(Draft(Text("Write a guide for incidents: who decides, what to say, and what to do after.")), "1.0", "user")
-        ]
-        read = 0
-        for number, path in enumerate(documents):
-            text = path.read_text("utf-8")[:12_000]
-            if read + len(text) > size:
-                break
-            read += len(text)
-            for n, piece in enumerate(sections(text, path.name)):
-                passage = Passage(path.name, "v1", text[piece.start : piece.end], piece.heading, piece.start)
-                items.append(place(Draft(passage, answers="0.0"), f"{number}.{n}", "tool:read"))
-        respond(items, ANSWER_ONLY)  # the first time, words get their stems
-        begun = time.process_time()
-        respond(items, ANSWER_ONLY)
-        took.append(time.process_time() - begun)
-
-    assert took[0] < 0.2 and took[1] < 0.8, "0.04 s and 0.16 s on the machine this was written on"
 
 
 REAL = [
