@@ -1,4 +1,4 @@
-"""The moves every agent has beside its own tools: plan, revise, answer, ask_user; their arguments as types."""
+"""The moves every agent has beside its own tools: plan, revise, delegate, answer, ask_user; their arguments as types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class PlannedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One step to take: call `tool` with `arguments` once all of `after` (ids in this plan) have ended."""
+    """One step to take: call `tool` (or `delegate`) with `arguments` once all of `after` (ids in this plan) have ended."""
 
     id: str
     tool: str
@@ -32,6 +32,18 @@ class ReviseArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     add: tuple[PlannedStep, ...] = ()
     because: tuple[str, ...] = ()
+
+
+class DelegateArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Give `task`, in words that need no others, to specialist `to`; several at once work side by side.
+
+    What comes back is its checked answer. Without an optional one the rest goes on.
+    """
+
+    to: str
+    task: str
+    optional: bool = False
+    why: str = ""
 
 
 class CitedQuote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,12 +83,28 @@ class AnswerConflict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     values: tuple[AnswerConflictValue, ...]
 
 
+class AnswerClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One statement that can be held against others: `predicate` of `subject` is `value`, as `quote` of `source` says.
+
+    `unit` is that of a number; `time` says when it holds, where the source does.
+    """
+
+    subject: str
+    predicate: str
+    value: str
+    source: str
+    quote: str
+    unit: str = ""
+    time: str = ""
+
+
 class AnswerArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The answer: most relevant sentence first; `value` is the typed result where the agent has an answer schema."""
 
     sentences: tuple[AnswerSentence, ...] = ()
     gaps: tuple[AnswerGap, ...] = ()
     conflicts: tuple[AnswerConflict, ...] = ()
+    claims: tuple[AnswerClaim, ...] = ()
     value: Any = None
 
 
@@ -102,6 +130,7 @@ class ReadArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 CONTROL: dict[str, type] = {
     "plan": PlanArguments,
     "revise": ReviseArguments,
+    "delegate": DelegateArguments,
     "answer": AnswerArguments,
     "ask_user": AskUserArguments,
 }

@@ -16,7 +16,7 @@ class Why(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A node of the plan. `kind` is "model", "tool" or "person"; `does` the task class or the tool.
+    """A node of the plan. `kind` is "model", "tool", "agent" or "person"; `does` the task class, the tool or the specialist.
 
     `item` is the call item whose arguments it performs (`planned` is its index among the steps of a plan or revise call, empty
     where the model called the tool itself); `needs` are steps that must have ended first. `does` is one of our own names,

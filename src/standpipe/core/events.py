@@ -55,7 +55,7 @@ class TurnStarted(Fact, frozen=True):
 
 
 class PlanPatched(Fact, frozen=True):
-    """The plan changed: a new epoch, steps added, and why."""
+    """The plan of a turn (or of a scope, named in `turn`) changed: a new epoch, steps added, and why."""
 
     turn: str
     epoch: int
@@ -149,6 +149,41 @@ class ItemsWithdrawn(Fact, frozen=True):
     revision: int
 
 
+class ScopeStarted(Fact, frozen=True):
+    """A specialist began, under the call that delegated to it and whose id `scope` is: its share of everything.
+
+    `items` is its task; `limits` are what its call holds; `reserve` and the deadlines are as of a turn.
+    """
+
+    scope: str
+    agent: str
+    limits: Limits
+    reserve: Amounts
+    soft_at: int
+    deadline_at: int
+    items: tuple[Item, ...]
+
+
+class ScopeCancelled(Fact, frozen=True):
+    """What a specialist works on is not wanted any more."""
+
+    scope: str
+    cause: str
+
+
+class ScopeEnded(Fact, frozen=True):
+    """A specialist is done, and with it the call that delegated: completed, partial, failed or cancelled, with a reason.
+
+    `items` is its checked answer, where it has one; `spent` all that its calls and steps used.
+    """
+
+    scope: str
+    outcome: str
+    reason: str
+    spent: Amounts = NOTHING
+    items: tuple[Item, ...] = ()
+
+
 class AnswerJudged(Fact, frozen=True):
     """The checks' verdicts on an answer call were weighed: `kept`, `repaired`, `dropped` are sentence indexes."""
 
@@ -201,7 +236,7 @@ class TurnUnparked(Fact, frozen=True):
 
 
 class DeadlinePassed(Fact, frozen=True):
-    """Time is up: `soft`, only the answer may still be worked on; `hard`, the turn ends now."""
+    """Time is up for a turn or a scope: `soft`, only the answer may still be worked on; `hard`, it ends now."""
 
     turn: str
     which: str
@@ -278,6 +313,9 @@ SessionFact = (
     | HoldSettled
     | StepEnded
     | ItemsWithdrawn
+    | ScopeStarted
+    | ScopeCancelled
+    | ScopeEnded
     | AnswerJudged
     | Asked
     | Answered

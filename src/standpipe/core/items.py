@@ -116,12 +116,24 @@ class Conflict(msgspec.Struct, frozen=True, omit_defaults=True):
     values: tuple[ConflictValue, ...]
 
 
+class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A typed statement: `predicate` of `subject` is `value` (in `unit`, at `time`), as `citation` says."""
+
+    subject: str
+    predicate: str
+    value: str
+    citation: Citation
+    unit: str = ""
+    time: str = ""
+
+
 class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
-    """A checked answer: most relevant sentence first."""
+    """A checked answer, of a turn or of a specialist: most relevant sentence first."""
 
     sentences: tuple[Sentence, ...] = ()
     gaps: tuple[Gap, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    claims: tuple[Claim, ...] = ()
     value: Any = None
 
     @property
@@ -136,11 +148,13 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
 
 
 class Checked(msgspec.Struct, frozen=True, tag="checked", omit_defaults=True):
-    """What the checks verified of an answer call: for its n-th sentence the citations, for its n-th conflict the values
-    (nothing where they failed), and in words what is wrong with its typed value. Never shown to a model."""
+    """What the checks verified of an answer call: for its n-th sentence the citations, for its n-th conflict the values,
+    for its n-th claim the citation (nothing where they failed), and in words what is wrong with its typed value. Never shown
+    to a model."""
 
     citations: tuple[tuple[Citation, ...], ...] = ()
     conflicts: tuple[tuple[ConflictValue, ...], ...] = ()
+    claims: tuple[Citation | None, ...] = ()
     problem: str = ""
 
 
@@ -151,7 +165,8 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     """One piece of content. `id` is its place in the log, `hash` and `bytes` are those of the encoded body.
 
     `kind` is the tag of the body's type. `answers` is the id of the ToolCall item this item results from, `step` the
-    plan step that brought it, `origin` who made it ("user", "extractive", "tool:search", ...).
+    plan step that brought it, `origin` who made it ("user", "extractive", "tool:search", "agent:analyst", ...; "task" for what
+    a specialist was asked).
     """
 
     id: str

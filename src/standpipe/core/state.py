@@ -10,6 +10,7 @@ import msgspec
 from standpipe.core.amounts import NOTHING, Amounts, Limits
 from standpipe.core.details import Fault, Manifest, Permit, Route, Step, Verdict
 from standpipe.core.events import TurnRequested
+from standpipe.core.ids import scope_of
 from standpipe.core.items import Item, Source
 
 CLOSED_KEPT = 20
@@ -30,6 +31,8 @@ class Call(msgspec.Struct):
     key: str
     permit: Permit
     granted: int
+    scope: bool = False
+    spent: Amounts = NOTHING
     route: Route | None = None
     manifest: Manifest | None = None
     ended: int = 0
@@ -73,8 +76,20 @@ class Ask(msgspec.Struct):
     by: str = ""
 
 
+class Tried(msgspec.Struct):
+    """What models and providers have shown in this turn, over all its scopes: `flying` counts open calls by provider."""
+
+    models: dict[str, None] = {}
+    failures: dict[str, int] = {}
+    successes: dict[str, int] = {}
+    flying: dict[str, int] = {}
+
+
 class Turn(msgspec.Struct):
-    """The open turn. `live` are steps that have not ended, `open` calls that have not, `unsettled` those still held for."""
+    """The open turn, or a scope of it: a specialist's share, whose id is that of the call that delegated to `agent`.
+
+    `live` are steps that have not ended, `open` calls that have not, `unsettled` those still held for, `scopes` those open.
+    """
 
     id: str
     request: str
@@ -104,9 +119,8 @@ class Turn(msgspec.Struct):
     shown_digest: str = ""
     parts_item: str = ""
     asks: dict[str, Ask] = {}
-    provider_failures: dict[str, int] = {}
-    provider_successes: dict[str, int] = {}
-    failed_models: dict[str, None] = {}
+    scopes: dict[str, Turn] = {}
+    agent: str = ""
     resampled: int = 0
     answer_call: str = ""
     judged: int = 0
@@ -157,3 +171,23 @@ class State(msgspec.Struct):
     closed: list[Closed] = []
     requests: list[str] = []
     spent: Amounts = NOTHING
+    tried: Tried = msgspec.field(default_factory=Tried)
+
+
+def shares(state: State) -> list[State]:
+    """The open scopes, each as a state of its own whose turn is the scope, and last the state itself.
+
+    So the same rules hold for a turn and for a specialist's share of it; what they change is the one state behind.
+    """
+    scopes = state.turn.scopes.values() if state.turn is not None else ()
+    return [*(_share(state, scope) for scope in scopes), state]
+
+
+def share_of(state: State, name: str) -> State:
+    """The share that a call or an ask stands in: a scope that is open, or else the state itself."""
+    scope = state.turn.scopes.get(scope_of(name)) if state.turn is not None else None
+    return _share(state, scope) if scope is not None else state
+
+
+def _share(state: State, scope: Turn) -> State:
+    return msgspec.structs.replace(state, turn=scope, agent=scope.agent, waiting=[], waiting_seq=[], closed=[])

@@ -25,9 +25,14 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An agent as rules and models see it: `answer` is the JSON Schema of its typed result, if it has one."""
+    """An agent as rules and models see it: `answer` is the JSON Schema of its typed result, if it has one.
+
+    `specialists` are the agents it may delegate to, by name; `description` is what those who delegate are told of it.
+    """
 
     name: str
     instructions: str
     tools: tuple[ToolSpec, ...] = ()
     answer: dict[str, Any] | None = None
+    specialists: tuple[str, ...] = ()
+    description: str = ""
