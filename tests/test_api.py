@@ -268,6 +268,22 @@ def test_without_any_model_documents_answer(store: str, tmp_path: Path) -> None:
     run(main)
 
 
+def test_a_folder_that_was_synced_before_is_not_looked_at_again(store: str, tmp_path: Path) -> None:
+    page = tmp_path / "pool.md"
+    page.write_text("# Pool\n\nThe pool allows 50 connections.\n")
+
+    async def main() -> None:
+        async with sp.open({}, store=store) as house:
+            synced = await house.sync(tmp_path)
+            page.unlink()
+            turn = await (await house.ask("How many connections are allowed?", folders=[synced.folder])).wait()
+            assert turn.outcome == "completed" and turn.citations[0].source == "pool.md"
+            with pytest.raises(sp.UsageError):
+                await house.ask("How many connections are allowed?", docs=[tmp_path])
+
+    run(main)
+
+
 def test_words_that_no_document_supports_are_not_passed_on(store: str, tmp_path: Path) -> None:
     (tmp_path / "pool.md").write_text("# Pool\n\nThe pool allows 50 connections.\n")
 

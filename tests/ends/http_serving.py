@@ -17,7 +17,7 @@ from standpipe.drivers.tools.python import Tool
 from standpipe.entrypoints.http.auth import Door
 from standpipe.entrypoints.http.connections import Patience
 from standpipe.entrypoints.http.front import Front
-from standpipe.entrypoints.http.serving import Server, listening, running, url_of
+from standpipe.entrypoints.http.serving import Server, folders_of, listening, running, url_of
 from standpipe.ports import Approvals
 from standpipe.settings import Key
 
@@ -122,7 +122,8 @@ async def served(wanted: House) -> AsyncIterator[Client]:
     models = {"scripted": sp.testing.ScriptedModel(wanted.respond)}
     async with sp.open({}, agents=agents, models=models, store=wanted.store, approve=wanted.approve) as house:
         with listening("127.0.0.1", 0) as sock:
-            front = Front(house, Door(wanted.keys), wanted.docs, wanted.patience.ping_s)
+            door = Door(wanted.keys)
+            front = Front(house, door, await folders_of(house, door, wanted.docs), wanted.patience.ping_s)
             url = url_of(sock)
             timeout = aiohttp.ClientTimeout(total=15)
             async with running(front, sock, wanted.patience) as server, aiohttp.ClientSession(url, timeout=timeout) as http:

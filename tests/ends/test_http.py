@@ -219,18 +219,17 @@ def test_health_counts_the_sessions_of_the_tenant(store: str) -> None:
     run(main)
 
 
-def test_documents_of_the_operator_are_searched(store: str, docs: Path) -> None:
+def test_documents_of_the_operator_are_searched_as_they_were_when_serving_began(store: str, docs: Path) -> None:
     async def main() -> None:
         async with served(House(store, docs=[docs])) as client:
-            session = await client.open()
-            question = {"question": "How do I restart the intake pump?"}
-            async with client.stream(f"/v1/sessions/{session}/turns", question) as stream:
-                text = json.dumps([message.data async for message in stream])
-            assert "green button" in text
             (docs / "access.rel").write_text("nonsense")
-            other = await client.open()
-            status, told = await client.post(f"/v1/sessions/{other}/turns", question)
-            assert status == 503 and str(docs) not in json.dumps(told)
+            (docs / "pumps" / "intake.md").unlink()
+            for _ in range(2):
+                session = await client.open()
+                question = {"question": "How do I restart the intake pump?"}
+                async with client.stream(f"/v1/sessions/{session}/turns", question) as stream:
+                    text = json.dumps([message.data async for message in stream])
+                assert "green button" in text
 
     run(main)
 

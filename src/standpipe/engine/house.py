@@ -25,9 +25,11 @@ NO_SESSION = "There is no such session. `standpipe sessions` lists those that ex
 
 
 class AskOptions(TypedDict, total=False):
-    """How to ask: `docs` are folders to search, `agent` a name, `request` an id that makes a repeated call one."""
+    """How to ask: `docs` are folders to index and search, `folders` ids of some that `sync` indexed before, `agent` a name,
+    `request` an id that makes a repeated call one."""
 
     docs: Sequence[str | Path]
+    folders: Sequence[str]
     agent: str
     budget_usd: float | None
     deadline_s: float | None
@@ -179,7 +181,7 @@ class House:
         agent = options.get("agent") or next(iter(self.setup.fixed.agents))
         if agent not in self.setup.fixed.agents:
             raise NotFound(f"There is no agent named {agent}; there are: {', '.join(self.setup.fixed.agents)}.")
-        folders = [(await self.sync(path, tenant)).folder for path in options.get("docs", ())]
+        folders = [*options.get("folders", ()), *[(await self.sync(path, tenant)).folder for path in options.get("docs", ())]]
         wish = Ask(
             request=options.get("request") or self.setup.fresh(),
             session=session or self.setup.fresh(),

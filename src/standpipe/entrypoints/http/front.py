@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from pathlib import Path
 
 import msgspec
 from starlette.responses import Response
@@ -13,10 +12,8 @@ from starlette.types import ASGIApp
 
 from standpipe.engine.house import House
 from standpipe.entrypoints.http.auth import Caller, Door
-from standpipe.entrypoints.http.problems import RETRY, Wrong
 from standpipe.entrypoints.http.streams import JSON, Parts, Written
-from standpipe.entrypoints.output import trouble
-from standpipe.errors import NotFound, UsageError
+from standpipe.errors import NotFound
 from standpipe.ports import SessionRow
 
 NO_SESSION = "There is no such session."
@@ -24,10 +21,11 @@ NO_SESSION = "There is no such session."
 
 
 class Front:
-    """`docs` are the folders whose documents are searched; a stream says each `ping_s` seconds that it is still there."""
+    """`folders` are the ids of those whose documents are searched, by tenant; a stream says each `ping_s` seconds that it is
+    still there."""
 
-    def __init__(self, house: House, door: Door, docs: Sequence[Path] = (), ping_s: float = 15.0) -> None:
-        self.house, self.door, self.docs, self.ping_s = house, door, tuple(docs), ping_s
+    def __init__(self, house: House, door: Door, folders: Mapping[str, Sequence[str]], ping_s: float) -> None:
+        self.house, self.door, self.folders, self.ping_s = house, door, folders, ping_s
         self.log = house.ports.log
         self.stopping = asyncio.Event()
 
@@ -37,15 +35,6 @@ class Front:
         if row is None or (row.tenant, row.principal) != caller:
             raise NotFound(NO_SESSION)
         return row
-
-    async def look_into(self, folder: Path, tenant: str) -> None:
-        """Raises Wrong if a folder of the operator is what is wrong; only the operator is told which."""
-        try:
-            await self.house.sync(folder, tenant)
-        except UsageError as error:
-            trouble(str(error))
-            detail = "The documents cannot be read at the moment; try again later."
-            raise Wrong(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY) from None
 
     def written(self, caller: Caller, parts: Parts, media_type: str = JSON) -> ASGIApp:
         """A response with content, judged as it is written."""

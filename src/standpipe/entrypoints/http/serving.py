@@ -41,17 +41,25 @@ async def serve(house: House, keys: Sequence[Key] | None, address: tuple[str, in
     check_host(address[0], keys)
     door = Door(keys)
     with listening(*address) as sock:
-        for folder in docs:
-            told = {told_of(folder, await house.sync(folder, tenant)) for tenant in door.tenants}
-            for sentence in filter(None, told):
-                trouble(sentence)
         patience = Patience()
-        front = Front(house, door, docs, patience.ping_s)
+        front = Front(house, door, await folders_of(house, door, docs), patience.ping_s)
         async with running(front, sock, patience) as server:
             url = url_of(sock)
             say_json({"url": url}) if json else say(f"serving on {url}; its operations are at {url}/openapi.json")
             await _told_to_stop(server)
     return DONE
+
+
+async def folders_of(house: House, door: Door, docs: Sequence[Path]) -> dict[str, list[str]]:
+    """The folders' ids by tenant, indexed as they are now; what of them cannot be used is told. Raises UsageError."""
+    folders: dict[str, list[str]] = {tenant: [] for tenant in door.tenants}
+    for path in docs:
+        synced = {tenant: await house.sync(path, tenant) for tenant in folders}
+        for sentence in filter(None, {told_of(path, one) for one in synced.values()}):
+            trouble(sentence)
+        for tenant, one in synced.items():
+            folders[tenant].append(one.folder)
+    return folders
 
 
 class Server(uvicorn.Server):

@@ -27,7 +27,7 @@ from standpipe.entrypoints.http.front import Front, plain
 from standpipe.entrypoints.http.problems import Wrong
 from standpipe.entrypoints.http.requests import body_of, key_of, seq_of
 from standpipe.entrypoints.http.streams import EVENT_STREAM, Part, one
-from standpipe.errors import NotFound, UsageError
+from standpipe.errors import NotFound
 from standpipe.ports import Log, SessionRow
 
 START_TRIES, START_S = 200, 0.005
@@ -60,22 +60,16 @@ async def ask(front: Front, request: Request, caller: Caller) -> ASGIApp:
 
 
 async def _asked(front: Front, row: SessionRow, wanted: schema.NewTurn, request: str) -> Turn:
-    docs = front.docs if row.turns == 0 else ()
-    try:
-        return await front.house.ask(
-            wanted.question,
-            principal=row.principal,
-            tenant=row.tenant,
-            session=row.session,
-            docs=docs,
-            budget_usd=wanted.budget_usd,
-            deadline_s=wanted.deadline_s,
-            request=request,
-        )
-    except UsageError:
-        for folder in docs:
-            await front.look_into(folder, row.tenant)
-        raise
+    return await front.house.ask(
+        wanted.question,
+        principal=row.principal,
+        tenant=row.tenant,
+        session=row.session,
+        folders=front.folders[row.tenant] if row.turns == 0 else (),
+        budget_usd=wanted.budget_usd,
+        deadline_s=wanted.deadline_s,
+        request=request,
+    )
 
 
 async def _admitted(log: Log, session: str, request: str) -> tuple[int, str]:
