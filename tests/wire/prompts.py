@@ -12,6 +12,7 @@ from standpipe.core.items import (
     Answer,
     Body,
     Citation,
+    Claim,
     Conflict,
     ConflictValue,
     Data,
@@ -39,7 +40,7 @@ values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=12,
 )
 arguments = st.dictionaries(texts, values, max_size=3)
-sources = st.sampled_from(["a.md", "deep/b.md", 'odd "name".md'])
+sources = st.sampled_from(["a.md", "deep/b.md", 'odd "name".md', "long/" * 60 + "c.md"])
 citations = st.builds(Citation, sources, st.just("v" * 32), texts)
 answers = st.builds(
     Answer,
@@ -48,6 +49,7 @@ answers = st.builds(
     st.lists(
         st.builds(Conflict, texts, st.lists(st.builds(ConflictValue, texts, citations), max_size=3).map(tuple)), max_size=3
     ).map(tuple),
+    st.lists(st.builds(Claim, texts, texts, texts, citations, texts, texts), max_size=4).map(tuple),
     values,
 )
 passages = st.builds(
@@ -67,9 +69,10 @@ results = st.one_of(
 moves = st.one_of(st.builds(ToolCall, names, arguments, st.sampled_from(["", "call_0"])), st.builds(Text, texts))
 turns = st.lists(
     st.one_of(
-        st.tuples(st.just("user"), st.lists(st.builds(Text, texts), min_size=1, max_size=1)),
+        st.tuples(st.sampled_from(["user", "task"]), st.lists(st.builds(Text, texts), min_size=1, max_size=1)),
         st.tuples(st.just("large"), st.lists(moves, min_size=1, max_size=3)),
         st.tuples(st.just("small"), st.lists(answers, min_size=1, max_size=1)),
+        st.tuples(st.sampled_from(["agent:analyst", "agent:" + "\x01" * 90]), st.lists(answers, min_size=1, max_size=2)),
         st.tuples(st.just("runtime"), st.lists(st.one_of(moves, results), min_size=1, max_size=2)),
         st.tuples(st.sampled_from(["tool:search", "tool:x"]), st.lists(results, min_size=1, max_size=3)),
     ),
@@ -79,15 +82,16 @@ turns = st.lists(
 
 
 def placed(said: Sequence[tuple[str, Sequence[Body]]], answered: Sequence[int], first: int = 3) -> tuple[Item, ...]:
-    """The items: what a tool or the runtime said answers some call before it, or none, or one that is not there."""
+    """The items: what a tool, an agent or the runtime said answers some call before it, or none, or one that is not there."""
     items: list[Item] = []
     for n, (origin, bodies) in enumerate(said):
         calls = [i.id for i in items if i.kind == "call"]
         for index, body in enumerate(bodies):
             choice = answered[(n + index) % len(answered)] if answered else 0
-            loose = origin not in ("runtime", "tool:search", "tool:x") or choice == 0
+            told = origin.partition(":")[0] in ("runtime", "tool", "agent")
+            loose = not told or choice == 0
             to = "" if loose else "1.9" if choice == 1 else calls[choice % len(calls)] if calls else ""
-            step = f"st{n}" if origin.startswith("tool:") else ""
+            step = f"st{n}.a1/st{n}" if ":" in origin else ""
             items.append(place(Draft(body, answers=to), f"{first + n}.{index}", origin, step))
     return tuple(items)
 

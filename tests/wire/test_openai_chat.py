@@ -16,6 +16,9 @@ from standpipe.core.items import (
     Body,
     Checked,
     Citation,
+    Claim,
+    Conflict,
+    ConflictValue,
     Data,
     Draft,
     Failure,
@@ -132,6 +135,42 @@ def test_an_earlier_turn_reads_as_question_and_answer() -> None:
     assert [m["role"] for m in shown] == ["user", "assistant", "user"]
     assert shown[1]["content"] == "It is so. [a.md, b.md]\nGap: When?"
     assert messages(said, now)[0] == {"role": "user", "content": OPENING}
+
+
+def test_what_a_specialist_found_is_the_result_of_the_call_that_delegated() -> None:
+    was, is_ = Citation("june.md", "v", "A pool of 20."), Citation("pool.md", "v", 'It "allows" 50\nsince June.')
+    found = Answer(
+        (Sentence("It allows 50.", (is_, was)),),
+        (Gap("Since when?"),),
+        (Conflict("the limit", (ConflictValue("20", was), ConflictValue("50", is_))),),
+        (Claim("pool", "limit", "50", is_, "connections", "since June"), Claim("pool", "owner", "Ana", was)),
+        {"limit": 50},
+    )
+    ask = item("5.0", ToolCall("delegate", {"to": "analyst", "task": "Look at the pool."}), "large")
+    came = item("9.0", found, "agent:analyst", "5.0", "st3")
+    _, said, result = messages(QUESTION, ask, came)
+    assert said["role"] == "assistant" and result["tool_call_id"] == call_name("5.0")
+    june, pool = '[june.md: "A pool of 20."]', '[pool.md: "It "allows" 50\nsince June."]'
+    assert result["content"] == (
+        f'<answer {came.hash[:8]} from="analyst" step="st3">\n'
+        f"It allows 50. {pool} {june}\n"
+        "Gap: Since when?\n"
+        f"Conflict: the limit: 20 {june}; 50 {pool}\n"
+        f"Claim: pool: limit: 50 connections, since June {pool}\n"
+        f"Claim: pool: owner: Ana {june}\n"
+        '{"limit":50}\n'
+        f"</answer {came.hash[:8]}>"
+    )
+
+
+@pytest.mark.parametrize("answers", ["", "5.0"])
+def test_what_another_agent_said_is_never_a_reply_of_this_one(answers: str) -> None:
+    (only,) = messages(QUESTION, item("9.0", Answer((Sentence("So."),)), "agent:analyst", answers, "st3"))
+    assert only["role"] == "user" and "\nSo.\n" in str(only["content"])
+
+
+def test_a_task_is_told_as_a_question_is() -> None:
+    assert messages(item("7.0", Text("Look at the pool."), "task")) == [{"role": "user", "content": "Look at the pool."}]
 
 
 def test_what_the_checks_found_is_never_shown() -> None:

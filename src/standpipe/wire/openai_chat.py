@@ -18,11 +18,13 @@ import msgspec
 
 from standpipe.core.items import Answer, Checked, Item, Text, ToolCall
 from standpipe.core.tools import ToolSpec
-from standpipe.wire.shown import NO_RESULT, answer, evidence, plain
+from standpipe.wire.shown import NO_RESULT, SPECIALIST, answer, evidence, plain
 
 OPENING = "(What came before is not shown.)"
 """The user message in front of a conversation whose beginning gave way: servers want a user to speak first."""
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ASKING = ("user", "task", "runtime")
+"""Origins of what a model is told: by the user, by the agent that delegates to it, by the runtime."""
 
 
 class Asked(Protocol):
@@ -117,8 +119,8 @@ def _messages(instructions: str, items: Sequence[Item]) -> list[dict[str, Any]]:
 
 
 def _reply(item: Item) -> str:
-    """Which reply of a model an item belongs to; nothing for what users, tools and the runtime said."""
-    by_model = item.origin not in ("user", "runtime") and not item.origin.startswith("tool:")
+    """Which reply of this agent's model an item belongs to; nothing for what users, tools, other agents or the runtime say."""
+    by_model = item.origin not in _ASKING and not item.origin.startswith(("tool:", SPECIALIST))
     return item.id.split(".", maxsplit=1)[0] if by_model and isinstance(item.body, Text | ToolCall | Answer) else ""
 
 

@@ -6,14 +6,19 @@ untouched, so that it can be quoted word for word.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from standpipe.core.items import Answer, Citation, Data, Failure, Item, Passage, Text, ToolCall
+from standpipe.core.items import Answer, Citation, Claim, Data, Failure, Item, Passage, Text, ToolCall
 
 NO_RESULT = "There is nothing to show for this call beyond what stands elsewhere in this conversation."
 """What stands for the result of a call that none of the items shown answers: it may have brought nothing, or nothing new, or
 what may no longer be shown. It claims nothing about what happened."""
+SPECIALIST = "agent:"
+"""The origin of what a specialist answered begins with this; its name follows."""
 _VERSION_CHARS = 12
+_NAME_CHARS = 32
 
 
 def plain(value: object) -> str:
@@ -38,7 +43,8 @@ def evidence(item: Item) -> str:
         case ToolCall() as body:
             return f"Looked up beforehand: {body.name} {plain(body.arguments)}"
         case Answer() as body:
-            return answer(body)
+            by = {"from": item.origin.removeprefix(SPECIALIST)[:_NAME_CHARS]} if item.origin.startswith(SPECIALIST) else {}
+            return _marked("answer", item, {**by, **step}, _result(body))
         case _:
             return ""
 
@@ -51,16 +57,36 @@ def _marked(kind: str, item: Item, about: dict[str, str], text: str) -> str:
 
 def answer(body: Answer) -> str:
     """An earlier answer: a line for each sentence with its sources, for each gap and each conflict."""
-    lines = [f"{s.text}{_sources(s.citations)}" for s in body.sentences]
+    return "\n".join(_lines(body, _sources) + _value(body))
+
+
+def _result(body: Answer) -> str:
+    """What a specialist found: also its claims, and every quote word for word, so that it can be cited further."""
+    return "\n".join(_lines(body, _quotes) + [_claim(claim) for claim in body.claims] + _value(body))
+
+
+def _lines(body: Answer, cited: Callable[[tuple[Citation, ...]], str]) -> list[str]:
+    lines = [f"{s.text}{cited(s.citations)}" for s in body.sentences]
     lines += [f"Gap: {gap.text}" for gap in body.gaps]
     for conflict in body.conflicts:
-        values = "; ".join(f"{v.value} [{v.citation.source}]" for v in conflict.values)
+        values = "; ".join(f"{v.value}{cited((v.citation,))}" for v in conflict.values)
         lines.append(f"Conflict: {conflict.about}: {values}")
-    if body.value is not None:
-        lines.append(plain(body.value))
-    return "\n".join(lines)
+    return lines
+
+
+def _claim(claim: Claim) -> str:
+    value = f"{claim.value} {claim.unit}".rstrip() + (f", {claim.time}" if claim.time else "")
+    return f"Claim: {claim.subject}: {claim.predicate}: {value}{_quotes((claim.citation,))}"
+
+
+def _value(body: Answer) -> list[str]:
+    return [plain(body.value)] if body.value is not None else []
 
 
 def _sources(citations: tuple[Citation, ...]) -> str:
     names = list(dict.fromkeys(c.source for c in citations))
     return f" [{', '.join(names)}]" if names else ""
+
+
+def _quotes(citations: tuple[Citation, ...]) -> str:
+    return "".join(f' [{c.source}: "{c.quote}"]' for c in citations)
