@@ -1,5 +1,5 @@
 # The words of this project: make demo, test, test-all, check. CI says the same ones (.ci/run).
-.PHONY: .venv demo test test-all check lock
+.PHONY: .venv demo test test-all check bench lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,6 +35,10 @@ check: .venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest tests/test_tidy.py
+
+# Some ten minutes, on a machine that does nothing else; writes bench/RESULTS.md.
+bench: .venv
+	$(BIN)/python -m bench.results
 
 # The newest versions of everything that pyproject.toml names, tried together.
 lock:
