@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.ends.http_serving import QUESTION, Client, House, Message, run, served
+from tests.ends.http_serving import QUESTION, Client, House, Message, run, served, until
 
 import standpipe as sp
 from standpipe.core.tools import ToolSpec
@@ -204,17 +206,31 @@ def test_an_approval_is_listed_and_decided(store: str, allow: bool, kind: str) -
     run(main)
 
 
-def test_health_counts_the_sessions_of_the_tenant(store: str) -> None:
+def test_health_counts_the_sessions_that_are_driven(store: str) -> None:
     async def main() -> None:
         slow = Slow()
         async with served(House(store, slow)) as client:
             session = await client.open()
-            assert await client.get("/v1/health") == (200, {"status": "ok", "store": "ok", "running": 0, "parked": 0})
+            assert await client.get("/v1/health") == (200, {"status": "ok", "store": "ok", "running": 0})
             async with client.stream(f"/v1/sessions/{session}/turns", QUESTION) as stream:
                 await anext(stream)
                 assert (await client.get("/v1/health"))[1]["running"] == 1
                 slow.go.set()
                 assert [message async for message in stream][-1].data["outcome"] == "completed"
+            await until(lambda: not client.house.driving)
+            assert (await client.get("/v1/health"))[1]["running"] == 0
+
+    run(main)
+
+
+def test_without_its_store_the_server_is_not_healthy(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = tmp_path / "standpipe.db"
+        async with served(House(f"sqlite:///{store}")) as client:
+            with closing(sqlite3.connect(store)) as other:
+                other.execute("DROP TABLE sessions")
+            status, told = await client.get("/v1/health")
+            assert status >= 500 and "sessions" not in json.dumps(told)
 
     run(main)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -216,6 +216,11 @@ class House:
         turn = state.turn.id if state.turn is not None else state.waiting[0].turn
         began = state.turn.requested if state.turn is not None else state.waiting_seq[0]
         return self._turn(state, turn, began - 1, self.ports.clock())
+
+    @property
+    def driving(self) -> Collection[str]:
+        """The sessions that this process drives now, seen as they come and go."""
+        return self._drives.sessions
 
     async def unfinished(self) -> list[SessionRow]:
         """Sessions with a turn that is not over, parked ones included."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from standpipe.engine.drive import Setup
 from standpipe.engine.lease import drive_leased
@@ -16,6 +17,11 @@ class Drives:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._troubles: dict[str, Exception] = {}
+
+    @property
+    def sessions(self) -> Collection[str]:
+        """Those that are driven now."""
+        return self._tasks.keys()
 
     def start(self, session: str) -> None:
         """See to it that the session is driven to where nothing is left to do, whatever has been appended until now."""

@@ -140,12 +140,11 @@ class Decided(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether the server can do its work; how many sessions of the tenant run and are parked."""
+    """Whether the server can do its work, and how many sessions it drives at the moment."""
 
     status: Literal["ok"]
     store: Literal["ok"]
     running: int
-    parked: int
 
 
 TYPES = (NewSession, NewTurn, Cancel, Decision, Session, Done, Cancelling, Why, Approvals, Decided, Health, Problem)
