@@ -1,8 +1,8 @@
 """The keyless model: a deterministic reader that plans searches, reads, and answers in quoted sentences.
 
 It never pretends to be a language model. Its rules are general: what recurs across documents and is not in the question is
-worth a look, what two sources give different values for is a conflict, what nothing supports is a gap. Tools of users are
-left alone, since it cannot know what they do.
+worth a look, what two sources give different values for is a conflict, what nothing supports is a gap. Specialists whose field
+is spoken of are asked once, beside its own first look. Tools of users are left alone, since it cannot know what they do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from standpipe.core.control import PlanArguments, ReviseArguments
 from standpipe.core.items import Item, Text, ToolCall
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.models.reading.answering import answer, shortened
+from standpipe.drivers.models.reading.delegating import DELEGATE, delegations, specialists
 from standpipe.drivers.models.reading.evidence import Evidence, gather
 from standpipe.drivers.models.reading.planning import Move, first_move, next_move
 from standpipe.drivers.models.reading.question import Question, understand
@@ -30,7 +31,7 @@ def respond(conversation: Sequence[Item], tools: Sequence[ToolSpec]) -> list[Too
     """The next move: a plan, a revision, or the answer. The same conversation and tools always give the same move.
 
     Every call is stateless: where the turn stands follows from the conversation alone. Without `plan` the searches and reads
-    are called directly; without `search` and `read` the answer comes from what is there.
+    are called directly; without `search` and `read` the answer comes from what is there and from specialists, if there are any.
     """
     evidence = gather(conversation)
     offered = frozenset(tool.name for tool in tools)
@@ -39,17 +40,20 @@ def respond(conversation: Sequence[Item], tools: Sequence[ToolSpec]) -> list[Too
     lenses = [Lens(evidence, part) for part in question.parts]
     if question.follow == "shorter" and evidence.earlier[-1][1].sentences and not evidence.made("answer"):
         return [_call("answer", shortened(evidence.earlier[-1][1]))]
-    if not _must_answer(evidence, offered):
-        move = _look(question, evidence, lenses, offered)
-        if move is not None and move.steps:
-            return _calls(move, question, evidence, offered)
+    if not _must_answer(evidence):
+        able = bool(offered & {"search", "read"})
+        asked = [_call(DELEGATE, one) for one in delegations(question, evidence, lenses, specialists(tools), able=able)]
+        move = _look(question, evidence, lenses, offered) if able else None
+        steps = move is not None and bool(move.steps)
+        if steps or asked:
+            return [*_calls(move or Move((), "specialists look"), question, evidence, offered), *asked]
     return [_call("answer", answer(question, evidence, lenses, _refused(evidence)))]
 
 
-def _must_answer(evidence: Evidence, offered: frozenset[str]) -> bool:
-    """Whether the runtime asked for an answer, refused one, turned a plan down, or offers nothing to look with."""
+def _must_answer(evidence: Evidence) -> bool:
+    """Whether the runtime asked for an answer, refused one, or turned a plan down."""
     turned_down = any(move.failures and not move.results for move in evidence.made("plan") + evidence.made("revise"))
-    return bool(evidence.notes or evidence.made("answer") or turned_down or not offered & {"search", "read"})
+    return bool(evidence.notes or evidence.made("answer") or turned_down)
 
 
 def _look(question: Question, evidence: Evidence, lenses: Sequence[Lens], offered: frozenset[str]) -> Move | None:
@@ -63,10 +67,11 @@ def _look(question: Question, evidence: Evidence, lenses: Sequence[Lens], offere
 
 
 def _calls(move: Move, question: Question, evidence: Evidence, offered: frozenset[str]) -> list[ToolCall | Text]:
-    """The move as calls: a plan first, then revisions of it; the steps themselves where plans are not offered."""
+    """The move as calls: a plan first, which names the parts, then revisions of it; the steps themselves where plans are not
+    offered."""
     if not evidence.begun and "plan" in offered:
         return [_call("plan", PlanArguments(move.steps, tuple(part.text for part in question.parts), move.reason))]
-    if evidence.begun and "revise" in offered:
+    if evidence.begun and "revise" in offered and move.steps:
         return [_call("revise", ReviseArguments(move.reason, move.steps, because=move.because))]
     return [ToolCall(step.tool, step.arguments) for step in move.steps]
 

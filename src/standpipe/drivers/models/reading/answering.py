@@ -12,7 +12,8 @@ from standpipe.core.control import (
     AnswerSentence,
     CitedQuote,
 )
-from standpipe.core.items import Answer
+from standpipe.core.items import Answer, Conflict, Passage
+from standpipe.drivers.models.reading.claims import claims
 from standpipe.drivers.models.reading.conflict import disagreements
 from standpipe.drivers.models.reading.cues import instructs
 from standpipe.drivers.models.reading.evidence import Cited, Evidence, steps_of
@@ -22,13 +23,15 @@ from standpipe.drivers.models.reading.recurrence import Finding
 from standpipe.drivers.models.reading.relevance import Lens
 from standpipe.drivers.models.reading.select import Choice, alike, choose
 from standpipe.drivers.models.reading.sentences import clean
-from standpipe.drivers.models.reading.support import support
+from standpipe.drivers.models.reading.support import Support, support
 from standpipe.drivers.models.reading.terms import terms
 
 SENTENCES_MAX = 16
 _ONE_PART = 6
 _SHORT_MAX = 4
 _CONFLICTS_MAX = 4
+_CONFLICTS_PASSED_MAX = 8
+_TOLD_LONG, _TOLD = 6, 3  # sentences of one specialist beside one's own, in a text of some length and else
 
 
 def answer(
@@ -36,22 +39,22 @@ def answer(
 ) -> AnswerArguments:
     """The best answer that what is in sight supports; sentences whose quote is in `banned` are left out."""
     candidates: list[list[Choice]] = []
-    gaps: list[AnswerGap] = []
-    for index, lens in enumerate(lenses):
-        judged = support(lens)
-        found = choose(lens, index, judged, SENTENCES_MAX, banned) if judged.documents else []
-        candidates.append(found)
-        if not found:
-            gaps.append(AnswerGap(_nothing(lens, judged.missing), index))
-        elif judged.missing:
-            gaps.append(AnswerGap(f"Not mentioned in what was found: {', '.join(judged.missing)}.", index))
+    judgements = [support(lens) for lens in lenses]
+    for index, (lens, judged) in enumerate(zip(lenses, judgements, strict=True)):
+        candidates.append(choose(lens, index, judged, SENTENCES_MAX, banned) if judged.documents else [])
     found_again = _looked_into(question, evidence, lenses)
     extra = [choice for finding in found_again for choice in _recurring(finding, evidence, _part_for(lenses), banned)]
     long = question.document or question.follow == "longer"
     most = SENTENCES_MAX - len(extra) if long else _ONE_PART + 3 * (len(lenses) - 1)
+    chosen = _ordered(shared_out(candidates, most), extra)
+    told = passed_on(evidence, lenses, chosen, banned, _TOLD_LONG if long else _TOLD)
+    quoted = tuple(sentence(choice) for choice in (*chosen, *told))
+    for part, choices in enumerate(candidates):
+        choices += [choice for choice in told if choice.part == part]
+    gaps = _gaps(evidence, lenses, judgements, candidates)
     listed = _conflicts(question, evidence, found_again)
-    quoted = [sentence(choice) for choice in _ordered(shared_out(candidates, most), extra)]
-    return AnswerArguments(tuple(quoted), tuple(gaps), tuple(listed))
+    stated = claims(evidence.documents, quoted, question.subject, _concerned(question, found_again)) if evidence.task else ()
+    return AnswerArguments(quoted, tuple(gaps), tuple(listed), stated)
 
 
 def shared_out(candidates: Sequence[Sequence[Choice]], most: int) -> list[list[Choice]]:
@@ -81,13 +84,51 @@ def shortened(before: Answer) -> AnswerArguments:
     return AnswerArguments(
         tuple(AnswerSentence(s.text, tuple(CitedQuote(c.source, c.quote) for c in s.citations)) for s in kept),
         tuple(AnswerGap(gap.text) for gap in before.gaps),
-        tuple(
-            AnswerConflict(
-                one.about, tuple(AnswerConflictValue(v.value, v.citation.source, v.citation.quote) for v in one.values)
-            )
-            for one in before.conflicts
-        ),
+        tuple(_again(one) for one in before.conflicts),
     )
+
+
+def passed_on(
+    evidence: Evidence, lenses: Sequence[Lens], chosen: Sequence[Choice], banned: frozenset[str], most: int
+) -> list[Choice]:
+    """What specialists said beside that: of each at most `most` sentences, its first ones, none saying again what another says,
+    at the part whose words they have, else at the part that their specialist counted."""
+    found: list[Choice] = []
+    for report in evidence.reports:
+        own = 0
+        for told in report.told:
+            main = told.citations[0]
+            cited = Cited(told.unit, Passage(main.source, main.version, main.quote, folder=main.folder), 0, told.citations)
+            if own == most or main.quote in banned or any(alike(cited, other.cited) for other in (*chosen, *found)):
+                continue
+            shares = [lens.share(lens.mask(told.unit.terms)) for lens in lenses]
+            counted = told.part if 0 <= told.part < len(lenses) else _part_for(lenses)
+            best = max(range(len(lenses)), key=lambda n: (shares[n], n == counted))
+            found.append(Choice(cited, best if shares[best] else counted, 0.0))
+            own += 1
+    return sorted(found, key=lambda choice: choice.part)
+
+
+def _gaps(
+    evidence: Evidence, lenses: Sequence[Lens], judgements: Sequence[Support], candidates: Sequence[Sequence[Choice]]
+) -> list[AnswerGap]:
+    """What nothing answers, with what specialists say of it and who was lost; else what was asked for and is not mentioned."""
+    gaps: list[AnswerGap] = []
+    for index, (lens, judged, found) in enumerate(zip(lenses, judgements, candidates, strict=True)):
+        spoken = frozenset[str]().union(*(choice.cited.unit.terms for choice in found if choice.cited.citations))
+        missing = [word for word in judged.missing if not spoken or not terms(word) <= spoken]
+        if not found:
+            gaps.append(AnswerGap(_nothing(lens, judged.missing), index))
+            gaps += [gap for gap in _reported_gaps(evidence, index) if gap.text != gaps[-1].text]
+        elif missing:
+            gaps.append(AnswerGap(f"Not mentioned in what was found: {', '.join(missing)}.", index))
+    return gaps
+
+
+def _reported_gaps(evidence: Evidence, part: int) -> list[AnswerGap]:
+    told = [gap.text for report in evidence.reports for gap in report.answer.gaps if gap.part in (part, -1)]
+    lost = [f"The specialist {name} was asked, and nothing came of it." for name in evidence.lost]
+    return [AnswerGap(text, part) for text in dict.fromkeys((*told, *lost))]
 
 
 def _nothing(lens: Lens, missing: Sequence[str]) -> str:
@@ -107,6 +148,8 @@ def _ordered(chosen: list[list[Choice]], extra: list[Choice]) -> list[Choice]:
 def sentence(choice: Choice) -> AnswerSentence:
     """A choice as it is said: with its lead-in where it cannot stand alone, with its commands, each with its own quote."""
     unit, source = choice.cited.unit, choice.cited.passage.source
+    if choice.cited.citations:
+        return AnswerSentence(unit.text, tuple(CitedQuote(c.source, c.quote) for c in choice.cited.citations), choice.part)
     text, quotes = unit.text, [CitedQuote(source, unit.quote)]
     if unit.kind == "row" and unit.lead and unit.text != unit.quote:
         quotes.insert(0, CitedQuote(source, unit.lead))
@@ -173,10 +216,15 @@ def _recurring(finding: Finding, evidence: Evidence, part: int, banned: frozense
     return found
 
 
+def _concerned(question: Question, found_again: Iterable[Finding]) -> list[frozenset[str]]:
+    """What the answer is about, as sets of terms: what the question is about, and what recurs."""
+    concerned = [way for term in question.subject for way in term.ways]
+    return concerned + [frozenset(finding.terms) for finding in found_again]
+
+
 def _conflicts(question: Question, evidence: Evidence, found_again: Iterable[Finding]) -> list[AnswerConflict]:
-    """What sources disagree on, as far as it concerns the question or what recurs."""
-    concerned = [set(way) for term in question.subject for way in term.ways]
-    concerned += [set(finding.terms) for finding in found_again]
+    """What sources disagree on, as far as it concerns the question or what recurs; then what specialists found disputed."""
+    concerned = _concerned(question, found_again)
     listed = []
     for one in disagreements(evidence.documents):
         near = one.terms | one.one.context | one.two.context
@@ -184,7 +232,20 @@ def _conflicts(question: Question, evidence: Evidence, found_again: Iterable[Fin
             listed.append(
                 AnswerConflict(one.about, tuple(_side(side.cited, side.measure.written) for side in (one.one, one.two)))
             )
-    return listed[:_CONFLICTS_MAX]
+    listed = listed[:_CONFLICTS_MAX]
+    for conflict in (_again(conflict) for report in evidence.reports for conflict in report.answer.conflicts):
+        if not any(_sides(conflict) == _sides(other) for other in listed):
+            listed.append(conflict)
+    return listed[:_CONFLICTS_PASSED_MAX] if evidence.reports else listed
+
+
+def _again(conflict: Conflict) -> AnswerConflict:
+    sides = tuple(AnswerConflictValue(v.value, v.citation.source, v.citation.quote) for v in conflict.values)
+    return AnswerConflict(conflict.about, sides)
+
+
+def _sides(conflict: AnswerConflict) -> frozenset[tuple[str, str]]:
+    return frozenset((side.source, " ".join(side.value.split())) for side in conflict.values)
 
 
 def _side(cited: Cited, value: str) -> AnswerConflictValue:

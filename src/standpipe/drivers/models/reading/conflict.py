@@ -23,7 +23,8 @@ from standpipe.drivers.models.reading.terms import STOP, flow, pieces, stem, ter
 
 
 class Statement(msgspec.Struct, frozen=True, dict=True):
-    """`document` says that the amount of something is `measure`: `content` are the terms of the words that say of what."""
+    """`document` says that the amount of something is `measure`: `content` are the terms of the words that say of what, which
+    stand in `plain`."""
 
     cited: Cited
     document: Document
@@ -32,6 +33,7 @@ class Statement(msgspec.Struct, frozen=True, dict=True):
     limits: frozenset[str]
     terse: bool
     title: frozenset[str]
+    plain: str = ""
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -68,7 +70,7 @@ _LOOSE = re.compile(
     r"|almost|approximately|more\s+than|less\s+than|fewer\s+than|over|above|below|at\s+least|first|next|last|another|some|suppose|imagine)\b",
     re.I,
 )
-_FILLER = frozenset(
+FILLER = frozenset(
     stem(word)
     for word in """set run have allow configure currently today now value setting equal fix keep hold take give get make must
     may should use only exactly exact default defaults come stand mean become remain amount total always normal normally usual
@@ -81,7 +83,7 @@ _PHRASE = re.compile(
 )
 _HEAD_OF = re.compile(r"\b(?:the|a|an|its|their|our)\s+((?:[\w-]+\s+){1,3})of\s+([\w-]+)", re.I)
 _DIGIT = re.compile(r"\d")
-_PER = re.compile(r"\bper\s+[\w-]+", re.I)
+PER = re.compile(r"\bper\s+[\w-]+", re.I)
 _EQUALS = re.compile(r"(?:[:=]|\b(?:is|are|to|of|at|than))\s*$")
 _TERSE = 7
 _LONGEST = 240
@@ -115,13 +117,13 @@ def _said(cited: Cited, document: Document, measure: Measure, title: frozenset[s
     plain = _EVERYWHERE.sub(" ", text[: measure.start] + " " + text[measure.end :])
     if cited.unit.kind == "cell":
         plain = f"{cited.unit.lead} {plain}"
-    content = _content(plain)
+    content = content_of(plain)
     limits = frozenset(term for phrase in _PHRASE.findall(plain) for term in flow(phrase))
     for head, owner in _HEAD_OF.findall(plain):
         if stem(owner) not in STOP and not plain.lower().find(head.lower() + "of") > measure.start:
             limits |= frozenset(flow(head)) if _possessed(plain, head, measure) else frozenset()
     terse = len(content) <= _TERSE and not _LOOSE.search(plain)
-    return Statement(cited, document, measure, content, limits, terse, title)
+    return Statement(cited, document, measure, content, limits, terse, title, plain)
 
 
 def _possessed(plain: str, head: str, measure: Measure) -> bool:
@@ -143,7 +145,8 @@ def _row(cited: Cited, document: Document, title: frozenset[str]) -> list[Statem
         if len(found) > 1:
             others = [*others[:1], heads[n]] if len(heads) == len(row) else []
         if others and n > 0:
-            made.append(Statement(cited, document, measure, _content(" ".join(others)), frozenset(), True, title))
+            plain = " ".join(others)
+            made.append(Statement(cited, document, measure, content_of(plain), frozenset(), True, title, "; ".join(others)))
     return made
 
 
@@ -151,14 +154,15 @@ def _whole(cell: str, measure: Measure) -> bool:
     return len(cell.strip()) - len(measure.written) <= 12
 
 
-def _content(text: str) -> frozenset[str]:
-    return frozenset(term for term in flow(_PER.sub(" ", text)) if term not in _FILLER)
+def content_of(text: str) -> frozenset[str]:
+    """The terms of the words that say what an amount is of."""
+    return frozenset(term for term in flow(PER.sub(" ", text)) if term not in FILLER)
 
 
 def disagreements(documents: Iterable[Document]) -> list[Disagreement]:
     """All pairs of statements of different documents that give different values for the same thing, each thing once."""
     known = list(documents)
-    subjects = frozenset(_subject(document) for document in known) - {frozenset()}
+    subjects = frozenset(subject_of(document) for document in known) - {frozenset()}
     said = [statement for document in known for statement in statements(document)]
     found: dict[frozenset[str], Disagreement] = {}
     for one, two in _pairs(said):
@@ -204,14 +208,14 @@ def _same_thing(one: Statement, two: Statement, subjects: frozenset[frozenset[st
     whole = (one.content | two.content) - left - right
     named = frozenset(term for subject in subjects if subject <= whole for term in subject)
     shared = (one.content | one.context) & (two.content | two.context)
-    owners = [owner for owner in (_subject(one.document), _subject(two.document)) if owner and owner <= shared]
+    owners = [owner for owner in (subject_of(one.document), subject_of(two.document)) if owner and owner <= shared]
     if (named & shared or owners) and common - named:
         return whole.union(*owners[:1])
     distinct = common & one.names & two.names
     return whole if distinct and len(common) >= 3 and not left and not right else frozenset()
 
 
-def _subject(document: Document) -> frozenset[str]:
+def subject_of(document: Document) -> frozenset[str]:
     """What a document is about, by its name."""
     return frozenset(term for term in flow(document.source.rsplit("/", 1)[-1].rsplit(".", 1)[0]) if not term.isdigit())
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from standpipe.core.items import Answer, Failure, Item, Passage, Text, ToolCall
+from standpipe.core.items import Answer, Citation, Failure, Item, Passage, Text, ToolCall
+from standpipe.drivers.models.reading.hearing import Report, lost, reports
 from standpipe.drivers.models.reading.sentences import Unit, units
 from standpipe.drivers.models.reading.terms import forms, terms, words
 
@@ -29,6 +30,8 @@ _DATE = re.compile(
 
 _UNSEARCHED = 0.8  # a document that is in sight for no reason that is: somebody thought it worth showing
 _READ_LATER = 0.1
+_ASKERS = ("user", "task")
+_FIELD = re.compile(r"\s*Field:[ \t]*([^\n]+)\n(?=\s*\S)")
 
 
 def dates(text: str) -> list[tuple[int, int, int]]:
@@ -45,16 +48,19 @@ def dates(text: str) -> list[tuple[int, int, int]]:
 
 
 class Cited(msgspec.Struct, frozen=True, dict=True):
-    """A unit, the passage it begins in, and where it begins in the document, in code points."""
+    """A unit, the passage it begins in, and where it begins in the document, in code points (if a specialist quoted it: only
+    its order). `citations` are those a specialist gave it."""
 
     unit: Unit
     passage: Passage
     place: int
+    citations: tuple[Citation, ...] = ()
 
 
 class Document(msgspec.Struct, frozen=True, dict=True):
     """One version of a document, as far as it was seen; `read` when all of it was. `rank` is the order of first sight,
-    `found` what searches thought of it: its best score as a share of the best score of that search.
+    `found` what searches thought of it: its best score as a share of the best score of that search. `heard` is what specialists
+    quoted of it and was not seen itself.
     """
 
     source: str
@@ -64,6 +70,7 @@ class Document(msgspec.Struct, frozen=True, dict=True):
     read: bool
     rank: int
     found: float = 0.0
+    heard: tuple[Cited, ...] = ()
 
     @cached_property
     def cited(self) -> tuple[Cited, ...]:
@@ -76,7 +83,7 @@ class Document(msgspec.Struct, frozen=True, dict=True):
             for unit in units(text, run[0].heading if run[0].start else (), whole=run[0].start == 0):
                 place = run[0].start + unit.start
                 found.setdefault(place, Cited(unit, run[bisect_right(starts, place) - 1], place))
-        return tuple(found[place] for place in sorted(found))
+        return (*(found[place] for place in sorted(found)), *self.heard)
 
     def _runs(self) -> list[list[Passage]]:
         runs: list[list[Passage]] = []
@@ -143,7 +150,8 @@ class Move(msgspec.Struct, frozen=True):
 
 class Evidence(msgspec.Struct, frozen=True, dict=True):
     """What the conversation holds. `earlier` are closed turns (question, answer); `notes` the runtime's words since the last
-    call; `documents` in the order of first sight; `answered` if anything came of a call."""
+    call; `documents` in the order of first sight; `answered` if anything came of a call; `reports` what came from specialists,
+    `lost` those of which nothing did. `task`: an agent asks, who told it of its `field`, which is not part of the question."""
 
     question: str
     earlier: tuple[tuple[str, Answer], ...]
@@ -151,6 +159,10 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
     notes: tuple[str, ...]
     documents: tuple[Document, ...]
     answered: bool = False
+    reports: tuple[Report, ...] = ()
+    lost: tuple[str, ...] = ()
+    task: bool = False
+    field: str = ""
 
     @cached_property
     def vocabulary(self) -> Counter[str]:
@@ -201,6 +213,11 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
         """Whether this turn already looked for something of its own; the call itself may have been withdrawn since."""
         return self.answered or any(move.own for move in self.moves)
 
+    @property
+    def delegated(self) -> bool:
+        """Whether this turn already asked specialists; the calls themselves may have been withdrawn since."""
+        return bool(self.reports) or any(move.own and "delegate" in tools_of(move) for move in self.moves)
+
     def made(self, name: str) -> list[Move]:
         """The moves of that name that are the model's own."""
         return [move for move in self.moves if move.own and move.name == name]
@@ -214,25 +231,44 @@ def steps_of(move: Move) -> list[tuple[str, dict[str, Any]]]:
     return [(str(step.get("tool")), dict(step.get("arguments", {}))) for step in planned]
 
 
+def tools_of(move: Move) -> frozenset[str]:
+    """The tools that a move calls, planned or directly."""
+    planned = (step.get("tool") for key in ("steps", "add") for step in move.arguments.get(key, ()) if isinstance(step, dict))
+    return frozenset((move.name, *map(str, planned)))
+
+
 def gather(conversation: Sequence[Item]) -> Evidence:
-    """Sort a conversation. The question is the last of the user's words before the turn's first call or passage; what the
-    user answered to an `ask_user` since is added to it."""
+    """Sort a conversation. The question is the last of the words of the user before the turn's first call or passage, of a
+    specialist its task; what the user answered to an `ask_user` since is added to it."""
     present = [item for item in conversation if item.body is not None]
     first = next((i for i, item in enumerate(present) if item.kind not in ("text", "answer")), len(present))
     said = [i for i, item in enumerate(present) if _of_user(item)]
     asked = max((i for i in said if i < first), default=min(said, default=-1))
     question = "\n".join(_text(present[i]) for i in said if i >= asked)
+    task = asked >= 0 and present[asked].origin == "task"
+    told = _FIELD.match(question) if task else None
+    now = present[max(asked, 0) :]
     last_call = max((i for i, item in enumerate(present) if item.kind == "call"), default=-1)
-    notes = tuple(_text(item) for item in present[last_call + 1 :] if item.kind == "text" and item.origin == "runtime")
     moves = _moves(present)
     reads = [str(arguments.get("source")) for move in moves for tool, arguments in steps_of(move) if tool == "read"]
     theirs = {move.id for move in moves if not move.own}
-    answered = any(item.answers and item.answers not in theirs for item in present[max(asked, 0) :])
-    return Evidence(question, _earlier(present[: max(asked, 0)]), moves, notes, _documents(present, reads), answered)
+    heard = reports(now)
+    return Evidence(
+        question[told.end() :] if told else question,
+        _earlier(present[: max(asked, 0)]),
+        moves,
+        tuple(_text(item) for item in present[last_call + 1 :] if item.kind == "text" and item.origin == "runtime"),
+        _with_heard(_documents(present, reads), heard),
+        answered=any(item.answers and item.answers not in theirs for item in now),
+        reports=heard,
+        lost=lost(now),
+        task=task,
+        field=told[1].strip() if told else "",
+    )
 
 
 def _of_user(item: Item) -> bool:
-    return item.kind == "text" and item.origin == "user"
+    return item.kind == "text" and item.origin in _ASKERS
 
 
 def _text(item: Item) -> str:
@@ -290,3 +326,18 @@ def _documents(items: Sequence[Item], reads: Sequence[str]) -> tuple[Document, .
         found = found_by.get(key, max(looked, _READ_LATER))
         documents.append(Document(key[1], key[0], version, ordered, bool(whole), rank, found))
     return tuple(documents)
+
+
+def _with_heard(documents: tuple[Document, ...], heard: Sequence[Report]) -> tuple[Document, ...]:
+    """The documents with what specialists quoted and was not seen itself; those that only they saw come last."""
+    known = {(document.folder, document.source): document for document in documents}
+    for told in [told for report in heard for told in report.told]:
+        main = told.citations[0]
+        key = (main.folder, main.source)
+        document = known.setdefault(key, Document(main.source, main.folder, main.version, (), False, len(known), _UNSEARCHED))
+        if any(main.quote in p.text for p in document.passages) or any(c.unit.text == told.unit.text for c in document.heard):
+            continue
+        passage = Passage(main.source, main.version, main.quote, folder=main.folder)
+        cited = Cited(told.unit, passage, len(document.heard), told.citations)
+        known[key] = msgspec.structs.replace(document, heard=(*document.heard, cited))
+    return tuple(known.values())

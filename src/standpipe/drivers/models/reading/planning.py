@@ -75,6 +75,8 @@ class Move(msgspec.Struct, frozen=True):
 def first_move(question: Question, evidence: Evidence, lenses: Sequence[Lens], offered: frozenset[str]) -> Move:
     """The first plan: search for what the first search was not about, read the most promising documents in sight."""
     steps = Steps(evidence, offered, PLAN_MAX)
+    if evidence.field:
+        steps.search(f"{_words(question.subject)} {evidence.field}", "in the field that was asked about", again=True)
     if question.document:
         about = _words(question.subject)
         steps.search(f"{about} {_NUMBERS}", f"all there is about {about}, and its numbers", _WIDE, again=True)
