@@ -100,8 +100,9 @@ class Log(Protocol):
     async def append(self, append: Append) -> Appended | Stale | Fenced | Short:
         """Write one frame with its moves, bodies and world, all or nothing; returns when it is durable."""
 
-    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
-        """The frames that hold events after seq `after`, oldest first; with item bodies unless they are not wanted."""
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True, limit: int | None = None) -> list[Frame]:
+        """The frames that hold events after seq `after`, oldest first and `limit` at most; with item bodies unless they are
+        not wanted."""
 
     async def parts(self, digests: Sequence[str]) -> dict[str, bytes]:
         """World parts by digest; unknown ones are left out."""

@@ -63,6 +63,25 @@ def test_reading_begins_with_the_frame_that_holds_the_next_event(opened: Opened)
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("bodies", [True, False])
+def test_a_log_is_read_page_by_page(opened: Opened, bodies: bool) -> None:
+    async def run() -> None:
+        for seq in range(0, 300, 2):
+            await opened.log.append(append("s1", seq, says(seq + 1, "a"), says(seq + 2, "b")))
+
+        whole = await opened.log.read("s1", bodies=bodies)
+        assert await opened.log.read("s1", bodies=bodies, limit=1_000) == whole
+        assert await opened.log.read("s1", 3, bodies=bodies, limit=2) == whole[1:3]
+        pages, after = [], 0
+        while page := await opened.log.read("s1", after, bodies=bodies, limit=7):
+            pages.append(page)
+            after = page[-1].last_seq
+        assert [frame for page in pages for frame in page] == whole and {len(page) for page in pages[:-1]} == {7}
+        assert await opened.log.read("unknown", limit=3) == []
+
+    asyncio.run(run())
+
+
 def test_a_long_log_is_read_whole(opened: Opened) -> None:
     async def run() -> None:
         for seq in range(300):

@@ -22,7 +22,7 @@ from starlette.types import Message
 from tests.ends.http_serving import QUESTION, Client, House, run, served, until
 
 import standpipe as sp
-from standpipe.core.events import Event, RelationsChanged
+from standpipe.core.events import CallCancelled, Event, RelationsChanged
 from standpipe.core.items import Label, Source
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.access.memory import MemoryAccess
@@ -31,6 +31,7 @@ from standpipe.engine.access import change
 from standpipe.entrypoints.http.auth import LOCAL
 from standpipe.entrypoints.http.connections import Connection, Patience
 from standpipe.entrypoints.http.streams import Part, Written, one
+from standpipe.ports import Append
 from standpipe.settings import Key
 
 
@@ -217,6 +218,29 @@ def test_clients_that_never_read_are_dropped_and_cost_little_memory(tmp_path: Pa
                 assert grown < 20 * 5 * BIG, f"{grown} bytes for 20 clients; what each asked for has {10 * BIG}"
                 await until(lambda: not client.server.server_state.tasks)
                 assert (await client.get("/v1/health"))[0] == 200
+
+    run(main)
+
+
+def test_a_client_that_never_reads_holds_a_page_of_a_long_log(tmp_path: Path) -> None:
+    async def main() -> None:
+        frames, words = 1_500, "x" * 2_000
+        async with served(House(f"sqlite:///{tmp_path / 'standpipe.db'}")) as client:
+            session, setup = await client.open(), client.house.setup
+            for seq in range(1, frames + 1):
+                event = Event(seq + 1, "test", (), CallCancelled(f"t1.st{seq}.a1", words))
+                await setup.ports.log.append(
+                    Append(session, "local", seq, "test", "", expect_seq=seq, events=(event,), row=None)
+                )
+            head = f"GET /v1/sessions/{session}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            gc.collect()
+            tracemalloc.start()
+            with connected(client.port, head):
+                await until(lambda: bool(client.server.server_state.tasks))
+                await asyncio.sleep(0.5)
+                _, most = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+            assert most < frames * len(words) / 3, f"{most} bytes at most; the log has {frames * len(words)}"
 
     run(main)
 

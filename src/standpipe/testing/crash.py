@@ -79,13 +79,13 @@ class ReadOnceLog(MemoryLog):
         super().__init__(projections, gone)
         self._read: dict[str, list[Frame]] = {}
 
-    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
-        """The frames that hold events after seq `after`."""
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True, limit: int | None = None) -> list[Frame]:
+        """The frames that hold events after seq `after`, `limit` at most."""
         if not bodies:
-            return await super().read(session, after, bodies=False)
+            return await super().read(session, after, bodies=False, limit=limit)
         known = self._read.setdefault(session, [])
         known += await super().read(session, known[-1].last_seq if known else 0)
-        return known[bisect_right(known, after, key=lambda frame: frame.last_seq) :]
+        return known[bisect_right(known, after, key=lambda frame: frame.last_seq) :][:limit]
 
     def driven(self, session: str) -> bool:
         """Whether anybody holds the session's lease."""
@@ -140,10 +140,10 @@ class MortalLog:
         finally:
             self.under_way -= 1
 
-    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True, limit: int | None = None) -> list[Frame]:
         """As the log does."""
         await self._stand()
-        return await self._log.read(session, after, bodies=bodies)
+        return await self._log.read(session, after, bodies=bodies, limit=limit)
 
     async def parts(self, digests: Sequence[str]) -> dict[str, bytes]:
         """As the log does."""

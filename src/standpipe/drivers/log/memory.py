@@ -97,13 +97,14 @@ class MemoryLog:
             balances={move.account: self._accounts.get(move.account, _NOTHING) for move in append.moves},
         )
 
-    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
-        """The frames that hold events after seq `after`, oldest first; with item bodies unless they are not wanted."""
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True, limit: int | None = None) -> list[Frame]:
+        """The frames that hold events after seq `after`, oldest first and `limit` at most; with item bodies unless they are
+        not wanted."""
         log = self._sessions.get(session)
         if log is None:
             return []
         first = bisect_right(log.frames, after, key=lambda place: self._frames[place].last_seq)
-        frames = [decode_frame(self._frames[place].data) for place in log.frames[first:]]
+        frames = [decode_frame(self._frames[place].data) for place in log.frames[first:][:limit]]
         if not bodies:
             return frames
         kept = await self.bodies(log.tenant, sorted(hashes_of(frames)))

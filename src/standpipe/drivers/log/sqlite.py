@@ -58,11 +58,12 @@ class SqliteLog:
             self._waiters.wake((append.session,))
         return answer
 
-    async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
-        """The frames that hold events after seq `after`, oldest first; with item bodies unless they are not wanted."""
+    async def read(self, session: str, after: int = 0, *, bodies: bool = True, limit: int | None = None) -> list[Frame]:
+        """The frames that hold events after seq `after`, oldest first and `limit` at most; with item bodies unless they are
+        not wanted."""
 
         def frames(con: apsw.Connection) -> list[Frame]:
-            return _frames(con, session, after, bodies)
+            return _frames(con, (session, after, -1 if limit is None else limit), bodies)
 
         if (await self.heads(session))[0] - after <= SHORT_READ:
             return self._store.read(frames)
@@ -203,12 +204,12 @@ def _seal(con: apsw.Connection) -> None:
         con.execute(tables.ADD_COMMIT, (number + 1, written[-1][0], digest))
 
 
-def _frames(con: apsw.Connection, session: str, after: int, bodies: bool) -> list[Frame]:
-    stored = _typed(con.execute(tables.FRAMES, (session, after)).fetchall())
+def _frames(con: apsw.Connection, wanted: tuple[str, int, int], bodies: bool) -> list[Frame]:
+    stored = _typed(con.execute(tables.FRAMES, wanted).fetchall())
     frames = [decode_frame(data) for (data,) in stored]
     if not bodies:
         return frames
-    (tenant,) = _one(con, tables.TENANT, session) or ("",)
+    (tenant,) = _one(con, tables.TENANT, wanted[0]) or ("",)
     loaded = _bodies(con, tenant, hashes_of(frames))
     return [fill(frame, loaded) for frame in frames]
 

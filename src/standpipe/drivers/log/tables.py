@@ -47,6 +47,7 @@ REQUEST = "SELECT 1 FROM requests WHERE session = ? AND request = ?"
 BALANCE = "SELECT held, spent FROM accounts WHERE account = ?"
 FRAMES = (
     "SELECT frame FROM frames WHERE session = (SELECT id FROM sessions WHERE session = ?) AND last_seq > ? ORDER BY last_seq"
+    " LIMIT ?"
 )
 TENANT = "SELECT tenant FROM sessions WHERE session = ?"
 BODY = "SELECT body FROM bodies WHERE tenant = ? AND hash = ?"

@@ -94,7 +94,7 @@ async def _parts(heard: Heard, after: int) -> AsyncGenerator[tuple[Part | bytes,
     """Each event; whenever there was none for a while, nothing, and now and then a ping."""
     quiet_ms, limit_ms = 0.0, heard.ping_s * 1000
     while True:
-        frames = (await heard.log.read(heard.session, after, bodies=False))[:PAGE_FRAMES]
+        frames = await heard.log.read(heard.session, after, bodies=False, limit=PAGE_FRAMES)
         for frame in frames:
             for event in frame.events:
                 if event.seq > after:
