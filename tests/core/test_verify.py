@@ -85,7 +85,7 @@ def a_fact_after_the_end(log: Log) -> None:
     log.insert(log.where(e.TurnEnded), log.fact(log.where(e.StepEnded)))
 
 
-@fault(FAULTS, "is not of the open turn")
+@fault(FAULTS, "t9 is not open")
 def a_fact_of_another_turn(log: Log) -> None:
     log.put(log.where(e.PlanPatched), turn="t9")
 
@@ -106,7 +106,7 @@ def a_turn_out_of_order(log: Log) -> None:
     log.put(place, turn="t2")
 
 
-@fault(FAULTS, "more is set aside to end the turn than it may use")
+@fault(FAULTS, "more is set aside to end t1 than it may use")
 def a_reserve_above_the_limit(log: Log) -> None:
     log.put(log.where(e.TurnStarted), reserve=Amounts(microusd=10**9))
 
@@ -138,7 +138,7 @@ def a_patch_whose_reason_is_no_cause(log: Log) -> None:
     log.caused(log.where(e.PlanPatched, lambda f: f.why.item), 1)
 
 
-@fault(FAULTS, "steps of what is set aside to end the turn is used before its end")
+@fault(FAULTS, "steps of what is set aside to end t1 is used before its end")
 def a_plan_into_the_reserve(log: Log) -> None:
     place = log.where(e.PlanPatched, lambda f: f.add)
     step = log.fact(place).add[0]

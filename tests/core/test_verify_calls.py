@@ -63,19 +63,19 @@ def a_key_of_another_step(log: Log) -> None:
     log.put(other, key=log.fact(first).key)
 
 
-@fault(FAULTS, "the turn is parked or cancelled")
+@fault(FAULTS, "t1 is parked or cancelled")
 def a_grant_while_parked(log: Log) -> None:
     grant = log.where(e.CallGranted)
     log.insert(grant - 1, e.TurnParked(log.fact(grant).call.split(".")[0], 0, 0))
 
 
-@fault(FAULTS, "the turn is parked or cancelled")
+@fault(FAULTS, "t1 is parked or cancelled")
 def a_grant_after_a_cancel(log: Log) -> None:
     grant = log.where(e.CallGranted)
     log.insert(grant - 1, e.CancelRequested(log.fact(grant).call.split(".")[0], "r", "user"))
 
 
-@fault(FAULTS, "the turn ends before it")
+@fault(FAULTS, "t1 ends before it")
 def a_call_beyond_the_deadline(log: Log) -> None:
     place = log.where(e.CallGranted)
     log.put(place, deadline_at=log.fact(place).deadline_at + 10**9)
@@ -109,12 +109,12 @@ def a_model_passed_over_for_no_reason(log: Log) -> None:
     log.put(place, route=replace(log.fact(place).route, passed=(Passed("large", ""),)))
 
 
-@fault(FAULTS, "tool_calls spent and held are above the limit")
+@fault(FAULTS, "tool_calls of t1 is above its limit")
 def a_hold_above_the_limit(log: Log) -> None:
     log.put(log.where(e.CallGranted), hold=Amounts(tool_calls=1_000))
 
 
-@fault(FAULTS, "microusd of what is set aside to end the turn is used before its end")
+@fault(FAULTS, "microusd of what is set aside to end t1 is used before its end")
 def a_hold_into_the_reserve(log: Log) -> None:
     started = log.fact(log.where(e.TurnStarted, lambda f: f.reserve.microusd))
     log.put(log.where(e.CallGranted, model_grant), hold=Amounts(microusd=started.limits.amounts.microusd, model_calls=1))

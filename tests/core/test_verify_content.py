@@ -120,7 +120,7 @@ def an_end_without_its_answer(log: Log) -> None:
     log.put(log.where(e.TurnEnded, with_items), items=())
 
 
-@fault(FAULTS, "it answers with something that was not accepted")
+@fault(FAULTS, "it answers something else")
 def an_answer_nobody_accepted(log: Log) -> None:
     place = log.where(e.TurnEnded, with_items)
     log.put(place, items=(replace(log.fact(place).items[0], answers="2.0"),))
