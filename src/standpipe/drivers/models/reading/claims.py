@@ -38,6 +38,10 @@ _OWNERS = tuple(
 _CAPITAL = re.compile(r"\w\s+[\"'`(]?([A-Z][\w-]*)")
 _NAMED_MAX = 3
 _PREDICATE_MAX = 8
+_EACH = re.compile(r"\s*(?:\b(?:per|an?|each)\b|/)\s*")
+_SIZES = {f"{name}byte": f"{name[0].upper()}B" for name in ("kilo", "mega", "giga", "tera")}
+_SIZES |= {f"{name}bibyte": f"{name[0].upper()}iB" for name in ("me", "gi", "te")}
+_TIMES = {short: long for long in ("second", "minute", "hour", "day") for short in (long[0], long[:3])}
 _KNOWN = ("ms", "bytes", "percent", "$", "€", "£")
 
 
@@ -119,13 +123,14 @@ def _amount(statement: Statement) -> Stated:
     measure = statement.measure
     number = _NUMBER.search(measure.written)
     assert number is not None, measure
-    counted, _, per = measure.dimension.partition("/")
-    unit = (measure.written[: number.start()] + measure.written[number.end() :]).strip(" \t-")
-    if per:
-        unit = f"{re.split(r' per | an? | each |/', unit)[0]}/{per}"
-    elif counted not in _KNOWN and counted in statement.content:
-        unit = ""
-    return Stated(statement.document, statement.cited, statement.plain, number[0], unit, measure)
+    written = (measure.written[: number.start()] + measure.written[number.end() :]).strip(" \t-")
+    unit, *each = _EACH.split(written, maxsplit=1)
+    name = _SIZES.get(unit.lower().removesuffix("s"), unit)
+    if each:
+        name = f"{name} per {_TIMES.get(each[0].lower(), each[0])}".lstrip()
+    elif measure.dimension in statement.content:
+        name = ""
+    return Stated(statement.document, statement.cited, statement.plain, number[0], name, measure)
 
 
 def _names(documents: Iterable[Document]) -> frozenset[str]:
@@ -158,20 +163,18 @@ def _parted(stated: Stated, subject: Sequence[Term], names: frozenset[str]) -> t
         rest.append(stated.kind)
     if not rest and stated.unit and stated.measure and stated.measure.dimension not in _KNOWN:
         rest = _spoken(stated.unit)
-    return " ".join(owner), " ".join(rest)
+    return " ".join(owner), " ".join(map(_singular, rest))
 
 
 def _spoken(text: str) -> list[str]:
-    """The words of a text that say something, in lower case, compounds in their pieces, plurals as singulars, each once."""
+    """The words of a text that say something, in lower case, compounds in their pieces, each once."""
     split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).replace("-", " ").lower()
-    plain = [
-        word for word in words(split) if word not in STOP and stem(word) not in FILLER and (len(word) > 1 or word.isdigit())
-    ]
-    return list(
-        dict.fromkeys(
-            word[:-1] if len(word) > 3 and word[-1] == "s" and stem(word[:-1]) == stem(word) else word for word in plain
-        )
-    )
+    said = (word for word in words(split) if word not in STOP and stem(word) not in FILLER)
+    return list(dict.fromkeys(word for word in said if len(word) > 1 or word.isdigit()))
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word[-1] == "s" and stem(word[:-1]) == stem(word) else word
 
 
 def _owner(plain: str) -> list[str]:

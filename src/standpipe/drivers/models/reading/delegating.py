@@ -69,11 +69,12 @@ def _fit(one: Specialist, question: Question, evidence: Evidence, lenses: Sequen
     found: dict[str, int] = {}
     for word in words(f"{one.name.replace('_', ' ')} {one.does}"):
         own = frozenset(pieces(word))
-        if not own or own <= WEAK or word.isdigit():
+        if not own or word.isdigit():
             continue
-        seen = any(own <= document.vocabulary for document in evidence.documents)
+        weak = own <= WEAK  # everyday words tell only where they are prominent
+        seen = not weak and any(own <= document.vocabulary for document in evidence.documents)
         if worth := _ASKED if own <= asked else _TITLED if own <= titled else _SEEN * seen:
-            found.setdefault(word.lower(), worth)
+            found.setdefault(word.lower(), _SEEN if weak else worth)
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
 
