@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,7 +43,7 @@ async def yes(conversation: list[sp.Item], tools: list[ToolSpec]) -> str:
 
 
 class House(NamedTuple):
-    """What a test serves: `models` by one function, tools, keys, folders, patience."""
+    """What a test serves: `models` by one function, tools, keys, folders, patience, policy."""
 
     store: str = "memory:"
     respond: Respond = yes
@@ -52,6 +52,7 @@ class House(NamedTuple):
     docs: Sequence[Path] = ()
     patience: Patience = Patience(stop_s=1)
     approve: Approvals | None = None
+    policy: Mapping[str, object] = {}
 
 
 class Message(NamedTuple):
@@ -120,7 +121,8 @@ async def served(wanted: House) -> AsyncIterator[Client]:
     """A house, served; at the end no connection is left."""
     agents = [sp.Agent("coordinator", tools=wanted.tools)]
     models = {"scripted": sp.testing.ScriptedModel(wanted.respond)}
-    async with sp.open({}, agents=agents, models=models, store=wanted.store, approve=wanted.approve) as house:
+    policy = dict(wanted.policy)
+    async with sp.open(policy, agents=agents, models=models, store=wanted.store, approve=wanted.approve) as house:
         with listening("127.0.0.1", 0) as sock:
             door = Door(wanted.keys)
             front = Front(house, door, await folders_of(house, door, wanted.docs), wanted.patience.ping_s)

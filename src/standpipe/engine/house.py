@@ -222,6 +222,10 @@ class House:
         """The sessions that this process drives now, seen as they come and go."""
         return self._drives.sessions
 
+    def listen(self, began: Callable[[str, int], None]) -> None:
+        """Have `began` told of each session that this process begins to drive, and of the last seq of its log then."""
+        self._drives.began = began
+
     async def unfinished(self) -> list[SessionRow]:
         """Sessions with a turn that is not over, parked ones included."""
         return [row for row in await self.ports.log.rows() if row.state != "idle"]

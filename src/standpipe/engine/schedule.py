@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from standpipe.engine.drive import Setup
 from standpipe.engine.lease import drive_leased
@@ -17,6 +17,8 @@ class Drives:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._troubles: dict[str, Exception] = {}
+        self.began: Callable[[str, int], None] | None = None
+        """Told of each session that this process begins to drive, and of the last seq of its log."""
 
     @property
     def sessions(self) -> Collection[str]:
@@ -55,6 +57,9 @@ class Drives:
 
     async def _run(self, session: str) -> None:
         try:
+            if self.began is not None:
+                seq, _ = await self._setup.ports.log.heads(session)
+                self.began(session, seq)
             while True:
                 self._again.discard(session)
                 await drive_leased(self._setup, session)

@@ -14,6 +14,7 @@ from standpipe.core.ids import HOUSE
 from standpipe.entrypoints.http import approvals, schema, sessions
 from standpipe.entrypoints.http.auth import LOCAL, Caller
 from standpipe.entrypoints.http.front import Front, plain
+from standpipe.entrypoints.http.metrics import MEDIA_TYPE
 from standpipe.entrypoints.http.problems import problem, told
 from standpipe.entrypoints.http.streams import JSON
 
@@ -26,6 +27,11 @@ async def health(front: Front, request: Request, caller: Caller) -> ASGIApp:
     return plain(schema.Health("ok", "ok", len(front.house.driving)))
 
 
+async def metrics(front: Front, request: Request, caller: Caller) -> ASGIApp:
+    """This process in numbers."""
+    return Response(await front.metrics.text(), media_type=MEDIA_TYPE)
+
+
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "/v1/sessions": {"POST": sessions.open_one},
     "/v1/sessions/{id}/turns": {"POST": sessions.ask},
@@ -34,6 +40,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/v1/sessions/{id}/why": {"GET": sessions.why},
     "/v1/approvals": {"GET": approvals.listed, "POST": approvals.decide},
     "/v1/health": {"GET": health},
+    "/metrics": {"GET": metrics},
 }
 
 

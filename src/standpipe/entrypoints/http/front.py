@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from standpipe.engine.house import House
 from standpipe.entrypoints.http.auth import Caller, Door
+from standpipe.entrypoints.http.metrics import Metrics
 from standpipe.entrypoints.http.streams import JSON, Parts, Written
 from standpipe.errors import NotFound
 from standpipe.ports import SessionRow
@@ -26,7 +27,7 @@ class Front:
 
     def __init__(self, house: House, door: Door, folders: Mapping[str, Sequence[str]], ping_s: float) -> None:
         self.house, self.door, self.folders, self.ping_s = house, door, folders, ping_s
-        self.log = house.ports.log
+        self.log, self.metrics = house.ports.log, Metrics(house)
         self.stopping = asyncio.Event()
 
     async def owned(self, session: str, caller: Caller) -> SessionRow:

@@ -13,6 +13,7 @@ from standpipe.entrypoints.http.auth import PRINCIPAL, PRINCIPAL_CHARS
 from standpipe.entrypoints.http.problems import MEDIA_TYPE, Problem
 from standpipe.entrypoints.http.streams import EVENT_STREAM, JSON
 
+TEXT = "text/plain"
 REQUEST_KEY = r"^[!-~]{1,200}$"
 SEQ = r"^[0-9]{1,18}$"
 VISIBLE = r"[^\s\x1c-\x1f\x85\ufeff]"
@@ -173,8 +174,8 @@ def _paths(keyed: bool) -> dict[str, Any]:
     of = _given("query", "of", "An item (17.0), step (st4, t1.st4), call or sentence (s1); else the last answer.")
     paths: dict[str, dict[str, Any]] = {
         "/v1/sessions": {"post": _operation("openSession", {201: Session}, NewSession, key)},
-        "/v1/sessions/{id}/turns": {"post": _operation("ask", {200: Done}, NewTurn, session, key, stream=True)},
-        "/v1/sessions/{id}/events": {"get": _operation("events", {200: None}, None, session, after, last, stream=True)},
+        "/v1/sessions/{id}/turns": {"post": _operation("ask", {200: Done}, NewTurn, session, key, text=EVENT_STREAM)},
+        "/v1/sessions/{id}/events": {"get": _operation("events", {200: None}, None, session, after, last, text=EVENT_STREAM)},
         "/v1/sessions/{id}/cancel": {"post": _operation("cancel", {202: Cancelling}, Cancel, session, key)},
         "/v1/sessions/{id}/why": {"get": _operation("why", {200: Why}, None, session, of)},
         "/v1/approvals": {
@@ -182,6 +183,7 @@ def _paths(keyed: bool) -> dict[str, Any]:
             "post": _operation("decide", {200: Decided}, Decision, key),
         },
         "/v1/health": {"get": _operation("health", {200: Health}, None)},
+        "/metrics": {"get": _operation("metrics", {200: None}, None, text=TEXT)},
     }
     opened = paths["/v1/sessions"]["post"]["responses"]["201"]
     id = {"id": "$response.body#/session"}
@@ -194,13 +196,14 @@ def _paths(keyed: bool) -> dict[str, Any]:
     return paths
 
 
-def _operation(name: str, done: dict[int, Any], body: Any, *given: dict[str, Any], stream: bool = False) -> dict[str, Any]:
-    """One operation: what it answers by status, what it takes; any problem is a problem document."""
+def _operation(name: str, done: dict[int, Any], body: Any, *given: dict[str, Any], text: str = "") -> dict[str, Any]:
+    """One operation: what it answers by status, as a document or as `text` of some kind, and what it takes; any problem is a
+    problem document."""
     responses: dict[str, Any] = {"default": {"description": "A problem.", "content": {MEDIA_TYPE: _ref(Problem)}}}
     for status, type in done.items():
         content = {JSON: _ref(type)} if type is not None else {}
-        if stream:
-            content[EVENT_STREAM] = {"schema": {"type": "string"}}
+        if text:
+            content[text] = {"schema": {"type": "string"}}
         responses[str(status)] = {"description": "Done.", "content": content}
     operation: dict[str, Any] = {"operationId": name, "parameters": list(given), "responses": responses}
     if body is not None:

@@ -99,7 +99,8 @@ async def running(front: Front, sock: socket.socket, patience: Patience) -> Asyn
     )
     serving = asyncio.ensure_future(server.serve(sockets=[sock]))
     serving.add_done_callback(lambda _: server.over.set())
-    keeping = asyncio.ensure_future(_look_after(front.house))
+    front.metrics.connections = server.server_state.connections
+    keeping = asyncio.ensure_future(_look_after(front))
     try:
         yield server
     finally:
@@ -125,15 +126,17 @@ async def _told_to_stop(server: Server) -> None:
     await server.over.wait()
 
 
-async def _look_after(house: House) -> None:
-    """Take up every unfinished session: at first all of them, later those in which nothing happened since the last look."""
+async def _look_after(front: Front) -> None:
+    """Take up every unfinished session: at first all of them, later those in which nothing happened since the last look.
+    What was driven meanwhile is counted, so that nothing piles up where nobody asks for numbers."""
     before: dict[str, SessionRow] = {}
     while True:
         try:
-            rows = await house.unfinished()
+            await front.metrics.count()
+            rows = await front.house.unfinished()
             for row in rows:
                 if not before or before.get(row.session) == row:
-                    await _take_up(house, row)
+                    await _take_up(front.house, row)
             before = {row.session: row for row in rows}
         except StandpipeError as error:
             trouble(str(error))
