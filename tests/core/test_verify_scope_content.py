@@ -64,8 +64,15 @@ def a_complete_scope_without_a_result(log: Log) -> None:
 
 
 @fault(FAULTS, "failed and cancelled none")
-def a_failed_scope_with_a_result(log: Log) -> None:
-    log.put(at(log, e.ScopeEnded, SECOND), outcome="failed")
+def a_cancelled_scope_with_a_result(log: Log) -> None:
+    log.put(at(log, e.ScopeEnded, SECOND), outcome="cancelled")
+
+
+def test_a_scope_that_found_nothing_may_say_so() -> None:
+    log = Log(list(scoped()))
+    log.put(at(log, e.ScopeEnded, SECOND), outcome="failed", reason="nothing found")
+
+    assert not any("have an answer" in text for text in log.found())
 
 
 @fault(FAULTS, "completed is a sentence or more and no gap")

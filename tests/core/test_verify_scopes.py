@@ -355,6 +355,20 @@ def test_a_turn_that_lost_a_scope_is_not_complete(outcome: str) -> None:
     assert any("it is complete though st3 was lost" in text for text in log.found())
 
 
+def test_a_specialist_that_nobody_waited_for_was_not_lost() -> None:
+    log = Log(list(scoped()))
+    ended = log.where(e.StepEnded, lambda f: f.step == "st3")
+    log.put(ended, outcome="dropped", reason="answered")
+    assert any("it is complete though st3 was lost" in text for text in log.found())
+
+    log.drop(ended)
+    log.insert(
+        log.where(e.AnswerJudged, lambda f: True, log.where(e.PlanPatched, lambda f: f.epoch == 3)),
+        e.StepEnded("st3", "dropped", "answered"),
+    )
+    assert not any("was lost" in text for text in log.found())
+
+
 @pytest.mark.parametrize("name", sorted(FAULTS))
 def test_a_planted_fault_is_found(name: str) -> None:
     plant, said = FAULTS[name]

@@ -137,7 +137,8 @@ class Content(Reading):
                 self.must(drawn <= set(item.label.sources), _UNNAMED.format(item.id))
 
     def stepped(self, share: _Share, fact: e.StepEnded) -> None:
-        share.over[fact.step] = fact.outcome
+        if share.accepted is None or fact.reason != "answered":
+            share.over[fact.step] = fact.outcome
 
     def withdrew(self, share: _Share, fact: e.ItemsWithdrawn) -> None:
         """It may name items of several shares, and of each all that have the same sources."""
@@ -163,8 +164,8 @@ class Content(Reading):
 
     def ended(self, share: _Share, fact: e.TurnEnded | e.ScopeEnded) -> None:
         over = self.open.pop(getattr(fact, "scope", share.name), share)
-        answers = fact.outcome in ("completed", "partial")
-        self.must(bool(fact.items) == answers, "completed and partial have an answer, failed and cancelled none")
+        answers = fact.outcome in ("completed", "partial") or (over is not share and fact.outcome == "failed" and fact.items)
+        self.must(bool(fact.items) == bool(answers), "completed and partial have an answer, failed and cancelled none")
         for item in fact.items:
             self.must(not self.stale(item.label), "what it answers with was withdrawn")
             for fault in _faults(over, fact.outcome, item):
