@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from standpipe.core.events import Event, ItemsWithdrawn, PlanPatched
-from standpipe.entrypoints.story import CallLine, StepLine, Story, name_of, spent_line
-from standpipe.entrypoints.words import money, seconds, shortened
+from standpipe.entrypoints.layout import attempts_of, laid_out, spent_line
+from standpipe.entrypoints.story import CallLine, StepLine, Story, lost_line, name_of
+from standpipe.entrypoints.words import money, plural, seconds, shortened
 
 TICK_S = 0.1
 """How often clocks move on while nothing happens."""
@@ -22,10 +23,14 @@ DRAWN_S = 0.05
 SHOW_CURSOR = "\x1b[?25h"
 """What a terminal needs to hear if a view is left without its end."""
 STEPS_MAX = 24
-"""Of a longer plan the latest steps are shown."""
+"""Of a longer plan the latest steps are shown, and of specialists that are done not what they did."""
 PATCHES_MAX = 3
 """So many of the latest changes of the plan are shown."""
 REASON_CHARS, NOTE_CHARS = 200, 60
+INDENT = "  "
+
+Row = tuple[int, StepLine | CallLine]
+"""How far in something stands, and what: a step, or one of several attempts at one."""
 
 MARKS = {
     "waiting": ("·", "dim"),
@@ -82,11 +87,12 @@ def _now() -> int:
 def picture(story: Story, now: int) -> Group:
     """The turn as it stands at `now` (ms since 1970)."""
     lines: list[Text | Table] = [Text(shortened(story.question, REASON_CHARS), style="bold")]
-    for patch in story.patches[-PATCHES_MAX:]:
+    for patch in [patch for patch in story.patches if not patch.scope][-PATCHES_MAX:]:
         why = f"{patch.code}: {patch.reason}" if patch.reason else patch.code
         lines.append(Text(f"plan {patch.epoch} · {shortened(why, REASON_CHARS)}", style="cyan"))
     if story.steps:
         lines.append(_steps(story, now))
+    lines += [Text(f"lost · {lost_line(step)}", style="red") for step in story.lost]
     lines += [Text(f"withdrawn · {source.path} and what came from it", style="magenta") for source in story.withdrawn]
     lines += [Text(shortened(note, REASON_CHARS), style="yellow") for note in story.notes[-3:]]
     if story.deadline_at:
@@ -95,31 +101,52 @@ def picture(story: Story, now: int) -> Group:
 
 
 def _steps(story: Story, now: int) -> Table:
+    rows = list(laid_out(story))
+    shown = _latest(story, rows)
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), expand=True)
-    for width in (1, 4, None, 7, 12):
+    ids = 4 + len(INDENT) * max(depth for depth, _ in shown)
+    for width in (1, ids, None, 7, 12):
         table.add_column(width=width, ratio=None if width else 1, no_wrap=True, justify="right" if width in (7, 12) else "left")
+    if len(shown) < len(rows):
+        table.add_row("", "…", Text(plural(len(rows) - len(shown), "earlier step"), style="dim"))
     calls: dict[str, CallLine] = {call.step: call for call in story.calls.values()}
-    hidden = len(story.steps) - STEPS_MAX
-    if hidden > 0:
-        table.add_row("", "…", Text(f"{hidden} earlier steps", style="dim"))
-    for step in list(story.steps.values())[-STEPS_MAX:]:
-        table.add_row(*_step(step, calls.get(step.id), now))
+    for depth, row in shown:
+        table.add_row(*_row(story, row, calls.get(row.id) if isinstance(row, StepLine) else row, now, INDENT * depth))
     return table
 
 
-def _step(step: StepLine, call: CallLine | None, now: int) -> list[Text]:
-    mark, style = MARKS.get(step.state, ("-", "dim"))
-    name = Text(name_of(step))
-    note = step.note or ("" if step.state in MARKS else step.state)
+def _latest(story: Story, rows: list[Row]) -> list[Row]:
+    if len(rows) > STEPS_MAX:
+        over = {name for name, scope in story.scopes.items() if scope.outcome}
+        rows = [(depth, row) for depth, row in rows if row.scope not in over]
+    return rows[-STEPS_MAX:]
+
+
+def _row(story: Story, row: StepLine | CallLine, call: CallLine | None, now: int, indent: str) -> list[Text]:
+    """A step with its latest call, or one of several attempts at a step."""
+    mark, style = MARKS.get(row.state, ("-", "dim"))
+    if isinstance(row, StepLine):
+        id, name = row.id.rpartition("/")[2], Text(name_of(row))
+    else:
+        attempts = attempts_of(story, story.steps[row.step])
+        id, name = row.id.rpartition(".")[2], Text(f"attempt {attempts.index(row) + 1} by {row.target}")
+    note = row.note if row.state in MARKS else f"{row.state}: {row.note}".rstrip(": ")
     took, cost = "", ""
     if call is not None:
-        if step.kind == "model":
+        if isinstance(row, StepLine) and row.kind == "model":
             name.append(f" by {call.target}", style="dim")
         took = seconds(max(0, now - call.granted_at) if call.state == "running" else call.elapsed_ms)
-        cost = money(call.cost_microusd) if call.cost_microusd else ""
+        spent = _cost_microusd(story, call)
+        cost = money(spent) if spent else ""
     if note:
-        name.append(f" → {shortened(note, NOTE_CHARS)}", style="dim" if step.state in ("running", "done") else style)
-    return [Text(mark, style=style), Text(step.id, style="dim"), name, Text(took), Text(cost)]
+        name.append(f" → {shortened(note, NOTE_CHARS)}", style="dim" if row.state in ("running", "done") else style)
+    return [Text(mark, style=style), Text(indent + id, style="dim"), name, Text(took), Text(cost)]
+
+
+def _cost_microusd(story: Story, call: CallLine) -> int:
+    """What a call cost, or what a specialist has spent by now."""
+    running = story.scopes.get(call.place) if call.state == "running" else None
+    return running.spent.microusd if running is not None else call.cost_microusd
 
 
 def _budget(story: Story, now: int) -> str:

@@ -38,10 +38,11 @@ def say_heading(text: str) -> None:
 
 
 def say_entry(word: str, entries: list[str]) -> None:
-    """A heading with what belongs under it, or `none`."""
+    """A heading with what belongs under it, or `none`; an entry may be indented further."""
     say_heading(word)
     for entry in entries or ["none"]:
-        say(f"  {entry}", "    ")
+        further = len(entry) - len(entry.lstrip())
+        say(f"  {entry}", " " * (4 + further))
 
 
 def say_json(value: object, *, indent: int = 2) -> None:

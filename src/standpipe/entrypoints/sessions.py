@@ -9,13 +9,16 @@ from typing import Any
 import msgspec
 
 from standpipe.core.events import Event, Frame
+from standpipe.core.frames import items_of
 from standpipe.core.items import Item, Text, ToolCall
 from standpipe.engine.follow import follow
 from standpipe.engine.house import House
 from standpipe.entrypoints.exits import DONE
+from standpipe.entrypoints.layout import attempts_of, calls_in, spent_line
 from standpipe.entrypoints.output import say, say_entry, say_heading, say_json
+from standpipe.entrypoints.places import depth_of, place_of
 from standpipe.entrypoints.session import find, frames_for, seen_by
-from standpipe.entrypoints.story import CallLine, PatchLine, Story, about, name_of, spent_line, stories
+from standpipe.entrypoints.story import CallLine, PatchLine, ScopeLine, Story, about, lost_line, name_of, stories
 from standpipe.entrypoints.words import money, one_line, plural, seconds, shortened
 from standpipe.ports import SessionRow
 
@@ -43,11 +46,12 @@ async def sessions(house: House, *, json: bool) -> int:
 async def log(house: House, session: str, principal: str | None, *, json: bool, on: bool) -> int:
     """The events of a session; with `on` also those still to come, until somebody interrupts."""
     row = await find(house, session)
+    told = Told(json)
     if on:
         async for frame, event in follow(house.ports.log, row.session):
             alone = msgspec.structs.replace(frame, events=(event,), first_seq=event.seq)
             for shown in await seen_by(house, row, principal, [alone]):
-                _tell_event(shown, shown.events[0], json)
+                told.event(shown, shown.events[0])
         return DONE
     frames = await frames_for(house, row, principal)
     if json:
@@ -55,17 +59,28 @@ async def log(house: House, session: str, principal: str | None, *, json: bool, 
     else:
         for frame in frames:
             for event in frame.events:
-                _tell_event(frame, event, False)
+                told.event(frame, event)
     return DONE
 
 
-def _tell_event(frame: Frame, event: Event, as_json: bool) -> None:
-    if as_json:
-        say_json(event_json(frame, event), indent=0)
-        return
-    at = time.strftime("%H:%M:%S", time.localtime(frame.at / 1000)) + f".{frame.at % 1000:03d}"
-    causes = f" <- {' '.join(map(str, event.causes))}" if event.causes else ""
-    say(f"{event.seq:>5} {at} {type(event.fact).__name__} {shortened(_detail(event), DETAIL_CHARS)}{causes}")
+class Told:
+    """Tells the events of a session in order, a line each; those of a scope stand further in."""
+
+    def __init__(self, json: bool) -> None:
+        self._json = json
+        self._steps: dict[str, str] = {}
+
+    def event(self, frame: Frame, event: Event) -> None:
+        """One more event."""
+        if self._json:
+            say_json(event_json(frame, event), indent=0)
+            return
+        self._steps |= {item.id: item.step for item in items_of(event)}
+        further = "  " * depth_of(place_of(event, lambda id: self._steps.get(id, "")))
+        at = time.strftime("%H:%M:%S", time.localtime(frame.at / 1000)) + f".{frame.at % 1000:03d}"
+        causes = f" <- {' '.join(map(str, event.causes))}" if event.causes else ""
+        detail = shortened(_detail(event), DETAIL_CHARS)
+        say(f"{event.seq:>5} {at} {further}{type(event.fact).__name__} {detail}{causes}")
 
 
 def event_json(frame: Frame, event: Event) -> dict[str, Any]:
@@ -118,13 +133,20 @@ def _tell_story(row: SessionRow, story: Story) -> None:
     ended = f"{story.outcome} ({story.reason})" if story.outcome else row.state
     say_heading(f"turn {story.turn}: {ended}")
     say(f"  {one_line(story.question) or '(not to be shown)'}", "  ")
-    say_entry("plan", [line for patch in story.patches for line in _patch_lines(story, patch)])
-    say_entry("calls", [call_line(call) for call in story.calls.values()])
-    for word, lines in (("refused", story.refusals), ("notes", story.notes)):
+    say_entry("plan", list(_plan_lines(story)))
+    say_entry("calls", [f"{'  ' * depth}{call_line(call, story.scopes.get(call.place))}" for depth, call in calls_in(story)])
+    lost = [lost_line(step) for step in story.lost]
+    for word, lines in (("lost", lost), ("refused", story.refusals), ("notes", story.notes)):
         if lines:
             say_entry(word, lines)
     say_entry("withdrawn", [source.path for source in story.withdrawn])
     say_entry("cost", [spent_line(story)])
+
+
+def _plan_lines(story: Story, scope: str = "") -> Iterator[str]:
+    for patch in story.patches:
+        if patch.scope == scope:
+            yield from _patch_lines(story, patch)
 
 
 def _patch_lines(story: Story, patch: PatchLine) -> Iterator[str]:
@@ -132,13 +154,18 @@ def _patch_lines(story: Story, patch: PatchLine) -> Iterator[str]:
     for id in patch.added:
         step = story.steps[id]
         yield f"  + {id} {name_of(step)}: {step.state}" + (f" ({step.note})" if step.note else "")
+        for number, call in enumerate(attempts_of(story, step), 1):
+            yield f"      attempt {number}: {call.state}" + (f" ({call.note})" if call.note else "")
+            yield from (f"        {line}" for line in _plan_lines(story, call.place))
 
 
-def call_line(call: CallLine) -> str:
-    """One call: what performed it, by which rule, how long it took and what it cost."""
+def call_line(call: CallLine, scope: ScopeLine | None = None) -> str:
+    """One call: what performed it, by which rule, how long it took and what it cost; all of it where it began a scope."""
     parts = [f"{call.id} {call.target}", call.state, seconds(call.elapsed_ms)]
     if call.task:
         parts += [f"for {call.task} by {call.rule}", plural(call.tokens, "token"), money(call.cost_microusd)]
+    if scope is not None:
+        parts.append(spent_line(scope))
     parts += [f"passed over {passed.model}: {passed.reason}" for passed in call.passed]
     return " · ".join(parts + ([call.note] if call.note else []))
 
@@ -156,7 +183,8 @@ def _story_json(story: Story) -> dict[str, Any]:
         for step in story.steps.values()
     }
     plan = [
-        {"epoch": p.epoch, "code": p.code, "reason": p.reason, "added": [steps[id] for id in p.added]} for p in story.patches
+        {"scope": p.scope, "epoch": p.epoch, "code": p.code, "reason": p.reason, "added": [steps[id] for id in p.added]}
+        for p in story.patches
     ]
     hidden = ("granted_at",)
     calls = [{k: v for k, v in msgspec.to_builtins(call).items() if k not in hidden} for call in story.calls.values()]
@@ -167,9 +195,24 @@ def _story_json(story: Story) -> dict[str, Any]:
         "reason": story.reason,
         "plan": plan,
         "calls": calls,
+        "scopes": [_scope_json(story, name, scope) for name, scope in story.scopes.items()],
+        "lost": [step.id for step in story.lost],
         "refused": story.refusals,
         "withdrawn": [source.path for source in story.withdrawn],
         "cost_microusd": story.spent.microusd,
         "spent": story.spent,
         "limits": story.limits,
+    }
+
+
+def _scope_json(story: Story, name: str, scope: ScopeLine) -> dict[str, Any]:
+    return {
+        "scope": name,
+        "call": scope.call,
+        "step": story.calls[scope.call].step,
+        "agent": scope.agent,
+        "outcome": scope.outcome,
+        "reason": scope.reason,
+        "spent": scope.spent,
+        "limits": scope.limits,
     }
