@@ -50,18 +50,22 @@ CONTROLS = tuple(ToolSpec(name, kind.__doc__ or name, plain_schema(kind), effect
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """An agent: instructions, its own tools beside search and read, and the type or JSON Schema of its typed result."""
+    """An agent: instructions, its own tools beside search and read, the specialists it may delegate to, and the type or JSON
+    Schema of its typed result. `description` is what those who may delegate to it are told of it."""
 
     name: str
     instructions: str = INSTRUCTIONS
     tools: Sequence[Tool] = ()
+    specialists: Sequence[Agent] = ()
     answer: Any = None
+    description: str = ""
 
     @property
     def spec(self) -> AgentSpec:
         """The agent as rules and models see it."""
         schema = self.answer if self.answer is None or isinstance(self.answer, dict) else plain_schema(self.answer)
-        return AgentSpec(self.name, self.instructions, (SEARCH, READ, *(tool.spec for tool in self.tools)), schema)
+        tools = (SEARCH, READ, *(tool.spec for tool in self.tools))
+        return AgentSpec(self.name, self.instructions, tools, schema, {s.name: s.description for s in self.specialists})
 
 
 COORDINATOR = Agent("coordinator")
@@ -115,6 +119,7 @@ def build(
     settings: Settings, kept: Stores, agents: Sequence[Agent], models: Mapping[str, Models], approve: Approvals | None
 ) -> House:
     """The house over open stores."""
+    agents = _all(agents)
     python = {tool.name: tool for agent in agents for tool in agent.tools}
     documents = DocumentTools(kept.search, kept.access)
     functions = PythonTools(python)
@@ -148,6 +153,18 @@ def build(
             kept.store.close()
 
     return House(setup, index, close)
+
+
+def _all(agents: Sequence[Agent]) -> tuple[Agent, ...]:
+    """The agents and their specialists, each once. Raises UsageError for two of one name, or specialists of a specialist."""
+    found: dict[str, Agent] = {}
+    for agent in (*agents, *(s for a in agents for s in a.specialists)):
+        if found.setdefault(agent.name, agent) is not agent:
+            raise UsageError(f"There are two agents named {agent.name}: give each a name of its own.")
+    for specialist in (s for a in agents for s in a.specialists):
+        if specialist.specialists:
+            raise UsageError(f"The specialist {specialist.name} has specialists of its own: give them to the agent above it.")
+    return tuple(found.values())
 
 
 def endpoint(to: Remote) -> Any:

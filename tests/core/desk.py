@@ -16,7 +16,8 @@ from standpipe.core.events import AnyFact, CallCompleted, CallFailed, CallInterr
 from standpipe.core.ids import digest, item_id
 from standpipe.core.items import Body, Draft, Item, Label, Passage, Source, Text, ToolCall, place
 from standpipe.core.lookups import lookups
-from standpipe.core.state import Call, State, StepState, Turn
+from standpipe.core.pending import open_turns, performed
+from standpipe.core.state import Call, State, StepState, Turn, share_of
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import Access, CallQuestion, ModelSpec, Policy, World
 
@@ -76,6 +77,7 @@ class Desk:
         permits: Callable[[CallQuestion], bool | None] = lambda _: True,
     ) -> None:
         self.agent, self.policy, self.permits = agent, policy or Policy(), permits
+        self.agents = {agent.name: agent}
         self.state = State()
         self.now = NOW
         self.revision = 1
@@ -93,7 +95,7 @@ class Desk:
 
     def world(self) -> World:
         """The answers to everything that the rules ask on this state; a permission that is None stays unanswered."""
-        asked = lookups(self.state, {self.agent.name: self.agent}, self.policy, "", self.now)
+        asked = lookups(self.state, self.agents, self.policy, "", self.now)
         verdicts = {digest(call): self.permits(call) for call in asked.calls}
         access = Access(
             revision=self.revision,
@@ -103,7 +105,7 @@ class Desk:
             refused=tuple(d for d, allowed in verdicts.items() if allowed is False),
         )
         balances = {name: self.balances.get(name, Balance()) for name in asked.accounts}
-        return World(self.policy, {self.agent.name: self.agent}, access, balances)
+        return World(self.policy, self.agents, access, balances)
 
     def admit(self, wish: Wish) -> list[Event] | Refusal:
         """Admit a wish and apply what it becomes, without deciding anything."""
@@ -145,16 +147,18 @@ class Desk:
         return [event.fact for event in self.events if isinstance(event.fact, kind)]
 
     def open(self) -> list[Call]:
-        """The open calls, in the order they were granted."""
-        return [self.turn.calls[id] for id in self.turn.open]
+        """The open calls that somebody performs, in the order they were granted."""
+        return sorted((c for turn in open_turns(self.state) for c in performed(turn)), key=lambda c: c.granted)
 
     def came(
         self, *drafts: Draft | Body, call: str = "", usage: Usage | None = None, verdicts: tuple[Verdict, ...] = ()
     ) -> Desk:
         """The outcome of a call (the oldest open one) and what follows from it."""
-        one = self.turn.calls[call] if call else self.open()[0]
-        step = self.turn.steps[one.step].spec
-        to = step.item if step.kind == "tool" and self.turn.items[step.item].origin != "runtime" else ""
+        id = call or self.open()[0].id
+        turn = share_of(self.state, id).turn
+        assert turn is not None
+        one, step = turn.calls[id], turn.steps[turn.calls[id].step].spec
+        to = step.item if step.kind == "tool" and turn.items[step.item].origin != "runtime" else ""
         full = [d if isinstance(d, Draft) else Draft(d) for d in drafts]
         items = tuple(
             place(msgspec.structs.replace(d, answers=to), item_id(self.state.seq + 1, n), one.target, one.step)

@@ -122,7 +122,7 @@ def test_the_typed_value_is_judged_where_there_is_a_schema() -> None:
     for value, status, code, problem in (({"a": "x"}, "pass", "", ""), ({"a": 1}, "fail", "schema", "a: type")):
         (_, verdict), checked = judge_answer(AnswerArguments(value=value), {}, OBJECT, must_cite=True)
         assert verdict == Verdict("schema", "value", status, code) and checked.problem == problem
-    shape = Verdict("shape", "answer", "pass", seen="0 sentences, 0 conflicts, 0 gaps")
+    shape = Verdict("shape", "answer", "pass", seen="0 sentences, 0 conflicts, 0 gaps, 0 claims")
     assert judge_answer(AnswerArguments(value=5), {}, None, must_cite=True) == ((shape,), Checked())
 
 

@@ -42,10 +42,11 @@ def test_a_digest_is_half_of_sha_256() -> None:
 
 
 def test_names_say_where_a_thing_stands() -> None:
-    assert (turn_id(3), step_id(4), item_id(17, 0)) == ("t3", "st4", "17.0")
+    assert (turn_id(3), step_id("t3", 4), item_id(17, 0)) == ("t3", "st4", "17.0")
     assert call_id("t2", "st4", 1) == "t2.st4.a1"
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 10**6))
 def test_a_call_knows_its_step(turn: int, step: int, attempt: int) -> None:
-    assert step_of(call_id(turn_id(turn), step_id(step), attempt)) == step_id(step)
+    name = turn_id(turn)
+    assert step_of(call_id(name, step_id(name, step), attempt)) == step_id(name, step)

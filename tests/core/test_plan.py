@@ -13,6 +13,7 @@ from standpipe.core.control import PlannedStep
 from standpipe.core.details import Step
 from standpipe.core.items import Text, ToolCall
 from standpipe.core.state import Turn
+from standpipe.core.tools import AgentSpec, ToolSpec
 
 names = st.sampled_from("abcdefgh")
 planned_lists = st.lists(
@@ -101,7 +102,7 @@ def test_a_contracted_plan_keeps_as_much_as_fits_and_gives_optional_steps_up_fir
 
 # --- placing and circles -----------------------------------------------------------------------------------------------
 
-TOOLS = frozenset(["read", "search"])
+HANDS = AgentSpec("a", "", (ToolSpec("read", "", {}), ToolSpec("search", "", {})), specialists={"analyst": "Knows."})
 
 
 def planned_turn() -> Turn:
@@ -114,7 +115,7 @@ def planned_turn() -> Turn:
 def test_planned_steps_get_the_next_numbers_and_wait_for_steps_old_and_new() -> None:
     first = PlannedStep("a", "read", after=("old", "nobody", "old"))
     second = PlannedStep("b", "search", after=("a", "b"), optional=True)
-    assert plan.placed(planned_turn(), {0: first, 2: second}, "5.0", 1, TOOLS) == (
+    assert plan.placed(planned_turn(), {0: first, 2: second}, "5.0", 1, HANDS) == (
         Step("st4", "tool", "read", "5.0", "0", ("st1",)),
         Step("st5", "tool", "search", "5.0", "2", ("st4",), optional=True),
     )
@@ -129,12 +130,23 @@ def test_only_planned_steps_have_names() -> None:
 
 def test_a_name_that_is_used_again_means_the_new_step() -> None:
     planned = {0: PlannedStep("b", "read"), 1: PlannedStep("c", "read", after=("b",))}
-    assert plan.placed(planned_turn(), planned, "5.0", 0, TOOLS)[1].needs == ("st3",)
+    assert plan.placed(planned_turn(), planned, "5.0", 0, HANDS)[1].needs == ("st3",)
 
 
 def test_the_words_of_a_model_are_no_name_of_a_tool() -> None:
-    steps = plan.placed(bare_turn(), {0: PlannedStep("secret-7", "tell 7")}, "5.0", 0, TOOLS)
+    steps = plan.placed(bare_turn(), {0: PlannedStep("secret-7", "tell 7")}, "5.0", 0, HANDS)
     assert steps == (Step("st1", "tool", "?", "5.0", "0"),)
+
+
+def test_a_planned_delegation_is_a_step_of_the_specialist() -> None:
+    planned = {
+        0: PlannedStep("a", "delegate", {"to": "analyst", "optional": True}),
+        1: PlannedStep("b", "delegate", {"to": "x"}),
+    }
+    assert [(s.kind, s.does, s.optional) for s in plan.placed(bare_turn(), planned, "5.0", 0, HANDS)] == [
+        ("agent", "analyst", True),
+        ("agent", "?", False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +167,7 @@ def test_circles(steps: tuple[Step, ...], circle: bool) -> None:
 @settings(max_examples=40)
 @given(planned_lists)
 def test_a_patch_without_a_circle_can_be_walked_to_its_end(planned: tuple[PlannedStep, ...]) -> None:
-    steps = plan.placed(bare_turn(), dict(enumerate(planned)), "5.0", 0, TOOLS)
+    steps = plan.placed(bare_turn(), dict(enumerate(planned)), "5.0", 0, HANDS)
     turn = with_steps(bare_turn(), *(bare_step(s.id, needs=s.needs) for s in steps))
     for _ in steps:
         for step in plan.ready(turn):

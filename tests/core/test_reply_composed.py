@@ -53,25 +53,6 @@ def test_parts_of_a_plan_that_was_withdrawn_are_gone() -> None:
     assert reply.parts_of(desk.turn) == ("Why?",)
 
 
-def test_a_lost_step_is_named_in_the_answer_by_our_name_for_it() -> None:
-    turn = with_items(bare_turn(), question_item("Why?"))
-    items = [an_item("4.0", an_answer("Five."), step="st1"), an_item("4.1", Checked(((CITED,),)))]
-    desk = Desk().ask()
-    call = desk.open()[0]
-    call.items, call.verdicts = tuple(i.id for i in items), (OK,)
-    with_items(turn, *items)
-    turn.answer_call = "4.0"
-    steps = desk.turn.steps["st1"]
-    steps.outcome = "failed"
-    _, failed, _ = reply.composed(turn, call, [steps])
-    steps.outcome = "unknown"
-    _, unknown, _ = reply.composed(turn, call, [steps])
-    assert [g.text for g in (*failed.gaps, *unknown.gaps)] == [
-        "The step `plan` failed.",
-        "The step `plan` may or may not have taken effect.",
-    ]
-
-
 def test_what_a_move_is_told_carries_the_label_of_the_move() -> None:
     secret = Label((source("a.md"),))
     desk = Desk().ask().came(Draft(call_of("plan", steps="x"), secret), Draft(an_answer("Five."), secret), verdicts=(BAD,))

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from standpipe.core.details import Passed
-from standpipe.core.route import PROVIDER_FAILURES_MAX, models_for, route, rule_for
+from standpipe.core.route import IN_FLIGHT, PROVIDER_FAILURES_MAX, models_for, route, rule_for
+from standpipe.core.state import Tried
 from standpipe.core.world import ModelSpec, Policy
 
 A, B = ModelSpec("a", "one"), ModelSpec("b", "two")
@@ -21,8 +22,7 @@ POLICY = Policy(
 
 def chosen(task: str = "plan", policy: Policy = POLICY, **past: Any) -> tuple[list[str], tuple[Passed, ...]]:
     """The names of the candidates and who was passed over."""
-    asked = {"tried": [], "failed": {}, "failures": {}, "successes": {}, **past}
-    candidates, passed = route(policy, task, **asked)
+    candidates, passed = route(policy, "coordinator", task, past.pop("failed", []), Tried(**past))
     return [m.name for m in candidates], passed
 
 
@@ -35,10 +35,13 @@ def test_the_order_of_the_policy_is_the_order_to_try() -> None:
 
 
 def test_a_task_without_a_route_takes_the_default_and_says_so() -> None:
-    assert models_for(POLICY, "plan") == ("a", "b")
-    assert models_for(POLICY, "code") == ("coder", "a")
-    assert models_for(Policy(routes={}), "plan") == ()
-    assert (rule_for(POLICY, "plan"), rule_for(POLICY, "code")) == ("routes.default", "routes.code")
+    assert models_for(POLICY, "coordinator", "plan") == ("a", "b")
+    assert models_for(POLICY, "coordinator", "code") == ("coder", "a")
+    assert models_for(Policy(routes={}), "coordinator", "plan") == ()
+    assert (rule_for(POLICY, "coordinator", "plan"), rule_for(POLICY, "coordinator", "code")) == (
+        "routes.default",
+        "routes.code",
+    )
 
 
 def test_without_any_route_nobody_is_chosen() -> None:
@@ -46,12 +49,12 @@ def test_without_any_route_nobody_is_chosen() -> None:
 
 
 def test_a_model_that_was_tried_in_this_step_is_out() -> None:
-    assert chosen(tried=["a"]) == (["b"], (Passed("a", "failed in this step"), *NEVER))
+    assert chosen(failed=["a"]) == (["b"], (Passed("a", "failed in this step"), *NEVER))
 
 
 def test_a_model_that_failed_in_this_turn_is_not_tried_first_again() -> None:
-    assert chosen(failed={"a": None}) == (["b", "a"], (*NEVER, Passed("a", "failed earlier in this turn")))
-    assert chosen(failed={"a": None, "b": None}) == (["a", "b"], NEVER)
+    assert chosen(models={"a": None}) == (["b", "a"], (*NEVER, Passed("a", "failed earlier in this turn")))
+    assert chosen(models={"a": None, "b": None}) == (["a", "b"], NEVER)
 
 
 @pytest.mark.parametrize(("failures", "successes", "out"), [(3, 0, False), (4, 0, True), (9, 0, True), (4, 1, False)])
@@ -62,13 +65,29 @@ def test_a_provider_that_only_fails_is_out_after_four_calls(failures: int, succe
     assert (Passed("a", f"provider failed {failures} times in this turn") in passed) is out
 
 
+@pytest.mark.parametrize(
+    ("failures", "flying", "successes", "waits"), [(0, 4, 0, True), (3, 1, 0, True), (3, 0, 0, False), (3, 9, 1, False)]
+)
+def test_calls_under_way_count_as_failures_until_one_came_back(failures: int, flying: int, successes: int, waits: bool) -> None:
+    names, passed = chosen(failures={"one": failures}, flying={"one": flying}, successes={"one": successes})
+    assert ("a" not in names) is waits
+    assert (Passed("a", IN_FLIGHT) in passed) is waits
+
+
+def test_a_route_named_after_the_agent_is_its_own() -> None:
+    own = msgspec.structs.replace(POLICY, routes={**POLICY.routes, "analyst": ("b",)})
+    assert models_for(own, "analyst", "plan") == ("b",) == models_for(own, "analyst", "code")
+    assert rule_for(own, "analyst", "plan") == "routes.analyst"
+    assert models_for(own, "coordinator", "plan") == ("a", "b")
+
+
 def test_every_model_of_the_route_is_a_candidate_or_passed_over_with_a_reason() -> None:
-    names, passed = chosen(tried=["b"], failed={"a": None})
+    names, passed = chosen(failed=["b"], models={"a": None})
     assert {*names, *(p.model for p in passed)} == set(POLICY.routes["default"])
     assert all(p.reason for p in passed)
 
 
 def test_a_model_without_named_capabilities_has_all() -> None:
     narrow = msgspec.structs.replace(POLICY, models={"a": msgspec.structs.replace(A, capabilities=("plan",))})
-    assert models_for(narrow, "plan") == ("a",)
-    assert models_for(narrow, "synthesize") == ()
+    assert models_for(narrow, "coordinator", "plan") == ("a",)
+    assert models_for(narrow, "coordinator", "synthesize") == ()

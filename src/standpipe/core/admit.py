@@ -13,7 +13,7 @@ from standpipe.core.ids import item_id, turn_id
 from standpipe.core.items import Draft, Label, Text, encode_body, place
 from standpipe.core.record import Recorder
 from standpipe.core.state import Ask as Question
-from standpipe.core.state import State
+from standpipe.core.state import State, share_of
 from standpipe.core.world import World
 
 QUESTION_BYTES_MAX = 32_768
@@ -138,7 +138,8 @@ def _cancel(state: State, wish: Cancel) -> list[Event] | Refusal:
 
 
 def _reply(state: State, wish: Reply) -> list[Event] | Refusal:
-    ask = state.turn.asks.get(wish.ask) if state.turn is not None else None
+    turn = share_of(state, wish.ask).turn
+    ask = turn.asks.get(wish.ask) if turn is not None else None
     if ask is None or ask.outcome or ask.kind != "approval" or not _own(state, wish):
         return Refusal("not found", "There is no such open approval.")
     record = Recorder(state.seq)

@@ -10,51 +10,22 @@ from typing import Any
 
 import msgspec
 
+from standpipe.core import events as e
 from standpipe.core.amounts import Amounts
 from standpipe.core.details import NOT_SENT, Fault
-from standpipe.core.events import (
-    Answered,
-    AnswerJudged,
-    Asked,
-    AskExpired,
-    CallCancelled,
-    CallCompleted,
-    CallFailed,
-    CallGranted,
-    CallInterrupted,
-    CallRefused,
-    CancelRequested,
-    DeadlinePassed,
-    Event,
-    Fact,
-    FolderSynced,
-    Frame,
-    HoldSettled,
-    ItemsWithdrawn,
-    MemoryKept,
-    PlanPatched,
-    RelationsChanged,
-    SessionOpened,
-    StepEnded,
-    TurnEnded,
-    TurnParked,
-    TurnRequested,
-    TurnStarted,
-    TurnUnparked,
-)
-from standpipe.core.ids import step_of
+from standpipe.core.ids import scope_of, step_of
 from standpipe.core.items import Item
-from standpipe.core.state import CLOSED_KEPT, REQUESTS_KEPT, Ask, Call, Closed, State, StepState, Turn
+from standpipe.core.state import CLOSED_KEPT, REQUESTS_KEPT, Ask, Call, Closed, State, StepState, Tried, Turn
 
 
-def apply(state: State, event: Event) -> State:
+def apply(state: State, event: e.Event) -> State:
     """The state after one more event, changed in place."""
     _ROWS[type(event.fact)](state, event.fact, event.seq)
     state.seq = event.seq
     return state
 
 
-def fold(frames: Iterable[Frame], state: State | None = None) -> State:
+def fold(frames: Iterable[e.Frame], state: State | None = None) -> State:
     """The state after these frames, from the beginning or from `state`."""
     state = state if state is not None else State()
     for frame in frames:
@@ -66,6 +37,24 @@ def fold(frames: Iterable[Frame], state: State | None = None) -> State:
 def _open(state: State) -> Turn:
     assert state.turn is not None, "a fact of a turn outside of one"
     return state.turn
+
+
+def _share(state: State, name: str) -> Turn:
+    """The scope of that name, or in which the call or ask of that name stands; else the turn itself."""
+    turn = _open(state)
+    return turn.scopes.get(name) or turn.scopes.get(scope_of(name)) or turn
+
+
+def _planning(state: State, step: str) -> Turn:
+    """The share that a step stands in."""
+    turn = _open(state)
+    return _share(state, f"{turn.id}.{step}")
+
+
+def _holding(state: State, item: str) -> Turn:
+    """The share that an item belongs to."""
+    turn = _open(state)
+    return next((scope for scope in turn.scopes.values() if item in scope.items), turn)
 
 
 def _take(turn: Turn, items: tuple[Item, ...], seq: int) -> None:
@@ -83,11 +72,11 @@ def _remember_request(state: State, request: str) -> None:
     del state.requests[:-REQUESTS_KEPT]
 
 
-def _session_opened(state: State, fact: SessionOpened, seq: int) -> None:
+def _session_opened(state: State, fact: e.SessionOpened, seq: int) -> None:
     state.session, state.tenant, state.principal, state.agent = fact.session, fact.tenant, fact.principal, fact.agent
 
 
-def _turn_requested(state: State, fact: TurnRequested, seq: int) -> None:
+def _turn_requested(state: State, fact: e.TurnRequested, seq: int) -> None:
     state.turns += 1
     state.folders = fact.folders
     state.waiting.append(fact)
@@ -95,7 +84,7 @@ def _turn_requested(state: State, fact: TurnRequested, seq: int) -> None:
     _remember_request(state, fact.request)
 
 
-def _turn_started(state: State, fact: TurnStarted, seq: int) -> None:
+def _turn_started(state: State, fact: e.TurnStarted, seq: int) -> None:
     asked, requested = state.waiting.pop(0), state.waiting_seq.pop(0)
     turn = Turn(
         id=fact.turn,
@@ -111,11 +100,11 @@ def _turn_started(state: State, fact: TurnStarted, seq: int) -> None:
         started=seq,
     )
     _take(turn, asked.items, requested)
-    state.turn = turn
+    state.turn, state.tried = turn, Tried()
 
 
-def _plan_patched(state: State, fact: PlanPatched, seq: int) -> None:
-    turn = _open(state)
+def _plan_patched(state: State, fact: e.PlanPatched, seq: int) -> None:
+    turn = _share(state, fact.turn)
     turn.epoch = fact.epoch
     for step in fact.add:
         turn.steps[step.id] = StepState(spec=step, added=seq, epoch=fact.epoch, why=fact.why.code)
@@ -126,8 +115,8 @@ def _plan_patched(state: State, fact: PlanPatched, seq: int) -> None:
     _take(turn, fact.items, seq)
 
 
-def _call_granted(state: State, fact: CallGranted, seq: int) -> None:
-    turn = _open(state)
+def _call_granted(state: State, fact: e.CallGranted, seq: int) -> None:
+    turn = _share(state, fact.call)
     step = turn.steps[fact.step]
     step.call = fact.call
     step.attempts += 1
@@ -141,12 +130,15 @@ def _call_granted(state: State, fact: CallGranted, seq: int) -> None:
         key=fact.key,
         permit=fact.permit,
         granted=seq,
+        scope=step.spec.kind == "agent",
         route=fact.route,
         manifest=fact.manifest,
     )
     turn.open[fact.call] = None
     turn.unsettled[fact.call] = None
     turn.held = turn.held + fact.hold
+    if fact.route is not None:
+        _count(state.tried.flying, fact.route.provider, 1)
     if fact.manifest is not None:
         for gone in fact.manifest.dropped:
             turn.shown.pop(gone.item, None)
@@ -155,60 +147,103 @@ def _call_granted(state: State, fact: CallGranted, seq: int) -> None:
         turn.shown_digest = fact.manifest.digest
 
 
-def _call_refused(state: State, fact: CallRefused, seq: int) -> None:
+def _scope_started(state: State, fact: e.ScopeStarted, seq: int) -> None:
     turn = _open(state)
+    scope = Turn(
+        id=fact.scope,
+        request=turn.request,
+        question=fact.items[0].id,
+        requested=seq,
+        folders=turn.folders,
+        limits=fact.limits,
+        reserve=fact.reserve,
+        accounts=(),
+        soft_at=fact.soft_at,
+        deadline_at=fact.deadline_at,
+        started=seq,
+        agent=fact.agent,
+        delegated=(turn.steps[step_of(fact.scope)].spec.item, step_of(fact.scope)),
+    )
+    _take(scope, fact.items, seq)
+    turn.scopes[fact.scope] = scope
+
+
+def _scope_cancelled(state: State, fact: e.ScopeCancelled, seq: int) -> None:
+    scope = _open(state).scopes[fact.scope]
+    scope.cancel, scope.cancelled_at = fact.cause, seq
+
+
+def _scope_ended(state: State, fact: e.ScopeEnded, seq: int) -> None:
+    turn = _open(state)
+    scope = turn.scopes.pop(fact.scope)
+    turn.unknown |= {s.spec.id: s.spec.does for s in scope.steps.values() if s.outcome == "unknown"}
+    outcome = "completed" if fact.outcome in ("completed", "partial") else fact.outcome
+    call = _end_call(state, turn, fact.scope, outcome, seq)
+    call.acted, call.spent, call.items = fact.acted, fact.spent, tuple(item.id for item in fact.items)
+    call.fault = Fault(fact.reason) if outcome != "completed" else None
+    _take(turn, fact.items, seq)
+
+
+def _call_refused(state: State, fact: e.CallRefused, seq: int) -> None:
+    turn = _planning(state, fact.step) if fact.step else _holding(state, fact.items[0].answers if fact.items else "")
     if fact.step in turn.steps:
         turn.steps[fact.step].refused = fact.code
     _take(turn, fact.items, seq)
 
 
-def _end_call(turn: Turn, id: str, outcome: str, seq: int) -> Call:
+def _count(counts: dict[str, int], name: str, by: int) -> None:
+    counts[name] = counts.get(name, 0) + by
+
+
+def _end_call(state: State, turn: Turn, id: str, outcome: str, seq: int) -> Call:
     call = turn.calls[id]
     call.outcome, call.ended = outcome, seq
     turn.open.pop(id, None)
+    if call.route is not None:
+        _count(state.tried.flying, call.route.provider, -1)
     return call
 
 
-def _call_completed(state: State, fact: CallCompleted, seq: int) -> None:
-    turn = _open(state)
-    call = _end_call(turn, fact.call, "completed", seq)
+def _call_completed(state: State, fact: e.CallCompleted, seq: int) -> None:
+    turn = _share(state, fact.call)
+    call = _end_call(state, turn, fact.call, "completed", seq)
     call.verdicts = fact.verdicts
     if fact.usage is not None:
         call.input_tokens, call.output_tokens = fact.usage.input_tokens, fact.usage.output_tokens
     call.items = tuple(item.id for item in fact.items)
     if call.route is not None:
-        turn.provider_successes[call.route.provider] = turn.provider_successes.get(call.route.provider, 0) + 1
+        _count(state.tried.successes, call.route.provider, 1)
     _take(turn, fact.items, seq)
 
 
-def _call_failed(state: State, fact: CallFailed, seq: int) -> None:
-    turn = _open(state)
-    call = _end_call(turn, fact.call, "failed", seq)
+def _call_failed(state: State, fact: e.CallFailed, seq: int) -> None:
+    turn = _share(state, fact.call)
+    call = _end_call(state, turn, fact.call, "failed", seq)
     call.fault, call.unknown = fact.fault, fact.unknown
     if fact.usage is not None:
         call.input_tokens, call.output_tokens = fact.usage.input_tokens, fact.usage.output_tokens
     if call.route is not None:
         turn.steps[call.step].failed.append(call.target)
-        turn.provider_failures[call.route.provider] = turn.provider_failures.get(call.route.provider, 0) + 1
-        turn.failed_models[call.target] = None
+        _count(state.tried.failures, call.route.provider, 1)
+        state.tried.models[call.target] = None
     _take(turn, fact.items, seq)
 
 
-def _call_cancelled(state: State, fact: CallCancelled, seq: int) -> None:
-    turn = _open(state)
-    call = _end_call(turn, fact.call, "cancelled", seq)
+def _call_cancelled(state: State, fact: e.CallCancelled, seq: int) -> None:
+    turn = _share(state, fact.call)
+    call = _end_call(state, turn, fact.call, "cancelled", seq)
     call.fault, call.unknown = Fault(fact.cause), fact.unknown
     turn.steps[call.step].unsent += fact.cause == NOT_SENT
 
 
-def _call_interrupted(state: State, fact: CallInterrupted, seq: int) -> None:
-    turn = _open(state)
-    _end_call(turn, fact.call, "interrupted", seq)
+def _call_interrupted(state: State, fact: e.CallInterrupted, seq: int) -> None:
+    turn = _share(state, fact.call)
+    _end_call(state, turn, fact.call, "interrupted", seq)
     turn.steps[step_of(fact.call)].interrupted += 1
 
 
-def _hold_settled(state: State, fact: HoldSettled, seq: int) -> None:
-    turn = _open(state)
+def _hold_settled(state: State, fact: e.HoldSettled, seq: int) -> None:
+    turn = _share(state, fact.call)
     call = turn.calls[fact.call]
     call.settled = True
     turn.unsettled.pop(fact.call, None)
@@ -216,30 +251,31 @@ def _hold_settled(state: State, fact: HoldSettled, seq: int) -> None:
     turn.spent = turn.spent + fact.spent
 
 
-def _step_ended(state: State, fact: StepEnded, seq: int) -> None:
-    turn = _open(state)
+def _step_ended(state: State, fact: e.StepEnded, seq: int) -> None:
+    turn = _planning(state, fact.step)
     step = turn.steps[fact.step]
-    step.outcome, step.ended = fact.outcome, seq
+    step.outcome, step.reason, step.ended = fact.outcome, fact.reason, seq
     turn.live.pop(fact.step, None)
     _take(turn, fact.items, seq)
 
 
-def _items_withdrawn(state: State, fact: ItemsWithdrawn, seq: int) -> None:
-    turn = _open(state)
+def _items_withdrawn(state: State, fact: e.ItemsWithdrawn, seq: int) -> None:
+    root = _open(state)
     for id in fact.ids:
+        turn = _holding(state, id)
         turn.withdrawn[id] = None
         for source in turn.items[id].label.sources:
             turn.sources[source] -= 1
             if not turn.sources[source]:
                 del turn.sources[source]
+        if turn.parts_item == id:
+            turn.parts_item = ""
     for source in fact.sources:
-        turn.withdrawn_sources[source] = None
-    if turn.parts_item in turn.withdrawn:
-        turn.parts_item = ""
+        root.withdrawn_sources[source] = None
 
 
-def _answer_judged(state: State, fact: AnswerJudged, seq: int) -> None:
-    turn = _open(state)
+def _answer_judged(state: State, fact: e.AnswerJudged, seq: int) -> None:
+    turn = _holding(state, fact.call_item)
     if fact.action == "resample":
         turn.resampled += 1
     else:
@@ -247,45 +283,50 @@ def _answer_judged(state: State, fact: AnswerJudged, seq: int) -> None:
     _take(turn, fact.items, seq)
 
 
-def _asked(state: State, fact: Asked, seq: int) -> None:
-    _open(state).asks[fact.ask] = Ask(id=fact.ask, step=fact.step, kind=fact.kind, until=fact.until, asked=seq)
+def _asked(state: State, fact: e.Asked, seq: int) -> None:
+    _share(state, fact.ask).asks[fact.ask] = Ask(id=fact.ask, step=fact.step, kind=fact.kind, until=fact.until, asked=seq)
 
 
-def _answered(state: State, fact: Answered, seq: int) -> None:
-    turn = _open(state)
+def _answered(state: State, fact: e.Answered, seq: int) -> None:
+    turn = _share(state, fact.ask)
     turn.asks[fact.ask].outcome = "allowed" if fact.allow else "denied"
     _remember_request(state, fact.request)
     _take(turn, fact.items, seq)
 
 
-def _ask_expired(state: State, fact: AskExpired, seq: int) -> None:
-    _open(state).asks[fact.ask].outcome = "expired"
+def _ask_expired(state: State, fact: e.AskExpired, seq: int) -> None:
+    _share(state, fact.ask).asks[fact.ask].outcome = "expired"
 
 
-def _turn_parked(state: State, fact: TurnParked, seq: int) -> None:
+def _turn_parked(state: State, fact: e.TurnParked, seq: int) -> None:
     turn = _open(state)
-    turn.parked_at, turn.parked_until = fact.at, fact.until
+    turn.parked_until = fact.until
+    for share in (turn, *turn.scopes.values()):
+        share.parked_at = fact.at
 
 
-def _turn_unparked(state: State, fact: TurnUnparked, seq: int) -> None:
+def _turn_unparked(state: State, fact: e.TurnUnparked, seq: int) -> None:
     turn = _open(state)
-    turn.parked_at = turn.parked_until = 0
-    turn.soft_at, turn.deadline_at = fact.soft_at, fact.deadline_at
+    shift = fact.deadline_at - turn.deadline_at
+    turn.parked_until = 0
+    for share in (turn, *turn.scopes.values()):
+        share.parked_at = 0
+        share.soft_at, share.deadline_at = share.soft_at + shift, share.deadline_at + shift
 
 
-def _deadline_passed(state: State, fact: DeadlinePassed, seq: int) -> None:
-    turn = _open(state)
+def _deadline_passed(state: State, fact: e.DeadlinePassed, seq: int) -> None:
+    turn = _share(state, fact.turn)
     turn.soft = True
     turn.hard = turn.hard or fact.which == "hard"
 
 
-def _cancel_requested(state: State, fact: CancelRequested, seq: int) -> None:
+def _cancel_requested(state: State, fact: e.CancelRequested, seq: int) -> None:
     _remember_request(state, fact.request)
     if state.turn is not None and state.turn.id == fact.turn:
         state.turn.cancel, state.turn.cancelled_at = fact.cause, seq
 
 
-def _turn_ended(state: State, fact: TurnEnded, seq: int) -> None:
+def _turn_ended(state: State, fact: e.TurnEnded, seq: int) -> None:
     turn = state.turn
     if turn is None:
         asked, _ = state.waiting.pop(0), state.waiting_seq.pop(0)
@@ -308,38 +349,41 @@ def _turn_ended(state: State, fact: TurnEnded, seq: int) -> None:
     del state.closed[:-CLOSED_KEPT]
 
 
-def _memory_kept(state: State, fact: MemoryKept, seq: int) -> None:
+def _memory_kept(state: State, fact: e.MemoryKept, seq: int) -> None:
     state.closed = [msgspec.structs.replace(c, remembered=True) if c.turn == fact.turn else c for c in state.closed]
 
 
-def _of_the_house(state: State, fact: Fact, seq: int) -> None:
+def _of_the_house(state: State, fact: e.Fact, seq: int) -> None:
     """House facts change tables, not a session's state."""
 
 
 _ROWS: dict[type, Callable[[State, Any, int], None]] = {
-    SessionOpened: _session_opened,
-    TurnRequested: _turn_requested,
-    TurnStarted: _turn_started,
-    PlanPatched: _plan_patched,
-    CallGranted: _call_granted,
-    CallRefused: _call_refused,
-    CallCompleted: _call_completed,
-    CallFailed: _call_failed,
-    CallCancelled: _call_cancelled,
-    CallInterrupted: _call_interrupted,
-    HoldSettled: _hold_settled,
-    StepEnded: _step_ended,
-    ItemsWithdrawn: _items_withdrawn,
-    AnswerJudged: _answer_judged,
-    Asked: _asked,
-    Answered: _answered,
-    AskExpired: _ask_expired,
-    TurnParked: _turn_parked,
-    TurnUnparked: _turn_unparked,
-    DeadlinePassed: _deadline_passed,
-    CancelRequested: _cancel_requested,
-    TurnEnded: _turn_ended,
-    MemoryKept: _memory_kept,
-    RelationsChanged: _of_the_house,
-    FolderSynced: _of_the_house,
+    e.SessionOpened: _session_opened,
+    e.TurnRequested: _turn_requested,
+    e.TurnStarted: _turn_started,
+    e.PlanPatched: _plan_patched,
+    e.CallGranted: _call_granted,
+    e.CallRefused: _call_refused,
+    e.CallCompleted: _call_completed,
+    e.CallFailed: _call_failed,
+    e.CallCancelled: _call_cancelled,
+    e.CallInterrupted: _call_interrupted,
+    e.HoldSettled: _hold_settled,
+    e.StepEnded: _step_ended,
+    e.ItemsWithdrawn: _items_withdrawn,
+    e.ScopeStarted: _scope_started,
+    e.ScopeCancelled: _scope_cancelled,
+    e.ScopeEnded: _scope_ended,
+    e.AnswerJudged: _answer_judged,
+    e.Asked: _asked,
+    e.Answered: _answered,
+    e.AskExpired: _ask_expired,
+    e.TurnParked: _turn_parked,
+    e.TurnUnparked: _turn_unparked,
+    e.DeadlinePassed: _deadline_passed,
+    e.CancelRequested: _cancel_requested,
+    e.TurnEnded: _turn_ended,
+    e.MemoryKept: _memory_kept,
+    e.RelationsChanged: _of_the_house,
+    e.FolderSynced: _of_the_house,
 }

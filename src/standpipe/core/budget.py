@@ -56,10 +56,11 @@ def prompt_bytes_max(model: ModelSpec, agent: AgentSpec, question_bytes: int, *,
 
 
 def agent_bytes(agent: AgentSpec) -> int:
-    """What the agent's instructions and tools add to every prompt, as an upper bound in bytes."""
+    """What the agent's instructions, tools and specialists add to every prompt, as an upper bound in bytes."""
     tools = sum(len(t.name) + len(t.description.encode()) + len(msgspec.json.encode(t.parameters)) for t in agent.tools)
     tools += len(agent.tools) * TOOL_OVERHEAD_BYTES
-    return len(agent.instructions.encode()) + tools + len(msgspec.json.encode(agent.answer)) + CALL_OVERHEAD_BYTES
+    others = 2 * len(msgspec.json.encode(agent.specialists)) + len(msgspec.json.encode(agent.answer))
+    return len(agent.instructions.encode()) + tools + others + CALL_OVERHEAD_BYTES
 
 
 def final_cost(model: ModelSpec, agent: AgentSpec, question_bytes: int) -> Amounts:
@@ -76,10 +77,35 @@ def reserve(policy: Policy, models: tuple[str, ...], agent: AgentSpec, question_
     return Amounts(microusd=least, tokens=tokens, model_calls=max(1, min(len(models), model_calls)), steps=1)
 
 
+FINAL_MS_MAX = 10_000
+"""At most this much of a deadline is kept for the final call; otherwise a quarter of it."""
+
+
+def final_ms(deadline_ms: int) -> int:
+    """How much of the time of a turn or a scope is kept for its final call."""
+    return min(FINAL_MS_MAX, deadline_ms // 4)
+
+
 def free(turn: Turn, *, final: bool) -> Amounts:
     """What a new call may hold: everything not spent or held, the reserve only for the final call."""
     left = turn.limits.amounts - turn.spent - turn.held
     return left if final else left - turn.reserve
+
+
+def share(turn: Turn, taken: Amounts, claimants: int, others: int) -> Amounts:
+    """What one of `claimants` specialists who have not begun may hold: an equal part of what is free and not `taken`.
+
+    Left aside are the reserve, one more move of the turn itself, a call for each of the `others` (steps that call tools) and
+    one part of the money. What a share leaves returns when it is settled.
+    """
+    left = free(turn, final=False) - taken - Amounts(model_calls=1, tool_calls=others, steps=1)
+    return Amounts(
+        microusd=left.microusd // (claimants + 1),
+        tokens=left.tokens // (claimants + 1),
+        model_calls=left.model_calls // claimants,
+        tool_calls=max(left.tool_calls, 0) // claimants,
+        steps=left.steps // claimants,
+    )
 
 
 def turn_limits(policy: Policy, tenant: str, principal: str) -> Limits:
@@ -151,6 +177,8 @@ def settled(call: Call, model: ModelSpec | None) -> Amounts:
     """
     if call.fault is not None and call.fault.code == NOT_SENT:
         return NOTHING
+    if call.scope:
+        return call.spent
     if call.route is None:
         return call.hold
     if call.fault is not None and call.fault.code == "unavailable":

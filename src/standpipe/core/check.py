@@ -13,9 +13,22 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from standpipe.core.control import AnswerArguments, AnswerConflictValue, CitedQuote
+from standpipe.core.control import AnswerArguments, AnswerClaim, AnswerConflictValue, CitedQuote
 from standpipe.core.details import Verdict
-from standpipe.core.items import Answer, Checked, Citation, Conflict, ConflictValue, Draft, Gap, Item, Passage, Sentence, Source
+from standpipe.core.items import (
+    Answer,
+    Checked,
+    Citation,
+    Claim,
+    Conflict,
+    ConflictValue,
+    Draft,
+    Gap,
+    Item,
+    Passage,
+    Sentence,
+    Source,
+)
 
 COVERAGE_MIN = 0.3
 """The share of a sentence's content words that its quotes must hold; a guard against quotes that have nothing to do with it."""
@@ -102,7 +115,7 @@ def known_sources(items: Sequence[Item]) -> dict[str, tuple[Source, ...]]:
         if isinstance(body, Passage) and not body.memory:
             found.setdefault(body.source, {})[Source(body.folder, body.source, body.version)] = None
         elif isinstance(body, Answer):
-            for c in body.citations:
+            for c in (*body.citations, *(claim.citation for claim in body.claims)):
                 found.setdefault(c.source, {})[Source(c.folder, c.source, c.version)] = None
     return {name: tuple(sources) for name, sources in found.items()}
 
@@ -118,21 +131,21 @@ def judge_result(drafts: Sequence[Draft], bytes: int) -> Verdict:
 def judge_answer(
     answer: AnswerArguments, evidence: Mapping[str, Sequence[Evidence]], schema: dict[str, Any] | None, *, must_cite: bool
 ) -> tuple[tuple[Verdict, ...], Checked]:
-    """Verdicts on every sentence (`s0`...), conflict (`c0`...) and the typed value of an answer, and what they verified.
+    """Verdicts on every sentence (`s0`...), conflict (`c0`...), claim (`k0`...) and the typed value, and what they verified.
 
     `evidence` maps the names of documents to the versions that the prompt showed.
     """
     sentences = [_judge_sentence(f"s{n}", s.text, s.citations, evidence, must_cite) for n, s in enumerate(answer.sentences)]
     conflicts = [_judge_conflict(f"c{n}", c.values, evidence) for n, c in enumerate(answer.conflicts)]
-    shape = Verdict(
-        "shape", "answer", "pass", seen=f"{len(sentences)} sentences, {len(conflicts)} conflicts, {len(answer.gaps)} gaps"
-    )
-    verdicts = [shape, *(v for v, _ in sentences), *(v for v, _ in conflicts)]
+    claims = [_judge_claim(f"k{n}", c, evidence) for n, c in enumerate(answer.claims)]
+    seen = f"{len(sentences)} sentences, {len(conflicts)} conflicts, {len(answer.gaps)} gaps, {len(claims)} claims"
+    verdicts = [Verdict("shape", "answer", "pass", seen=seen), *(v for v, _ in (*sentences, *conflicts, *claims))]
     problem = ""
     if schema is not None:
         problem = schema_problem(schema, answer.value)
         verdicts.append(Verdict("schema", "value", "fail" if problem else "pass", code="schema" if problem else ""))
-    return tuple(verdicts), Checked(tuple(c for _, c in sentences), tuple(v for _, v in conflicts), problem)
+    cited, sides = tuple(c for _, c in sentences), tuple(v for _, v in conflicts)
+    return tuple(verdicts), Checked(cited, sides, problem, tuple(c for _, c in claims))
 
 
 def _judge_sentence(
@@ -169,6 +182,21 @@ def _judge_conflict(
     ):
         return Verdict("conflict", subject, "fail", code="fewer than two verified values"), ()
     return Verdict("conflict", subject, "pass"), kept
+
+
+def _judge_claim(
+    subject: str, claim: AnswerClaim, evidence: Mapping[str, Sequence[Evidence]]
+) -> tuple[Verdict, Citation | None]:
+    found = verified(CitedQuote(claim.source, claim.quote), evidence)
+    words = (claim.subject, claim.predicate, claim.value, claim.unit, claim.time)
+    code = ""
+    if not claim.subject.strip() or not claim.predicate.strip() or max(map(len, words)) > WORDS_MAX:
+        code = "no statement"
+    elif found is None:
+        code = "quote not found"
+    elif not claim.value.strip() or not _holds(found.quote, claim.value):
+        code = "value not in quote"
+    return Verdict("claim", subject, "fail" if code else "pass", code), None if code else found
 
 
 def _holds(quote: str, value: str) -> bool:
@@ -252,13 +280,18 @@ def compose(
         for n, c in enumerate(answer.conflicts)
         if (v := by_subject.get(f"c{n}")) is not None and v.status == "pass" and n < len(checked.conflicts)
     ]
+    claims = [
+        Claim(c.subject, c.predicate, c.value, cited, c.unit, c.time)
+        for c, cited in zip(answer.claims, checked.claims, strict=False)
+        if cited is not None
+    ]
     gaps = _gaps(answer, sentences, parts)
     gaps += [Gap(text) for text in lost]
     value = by_subject.get("value")
     fits = value is not None and value.status == "pass"
     if value is not None and not fits:
         gaps.append(Gap("The result did not fit its schema."))
-    result = Answer(tuple(sentences), tuple(gaps), tuple(conflicts), answer.value if fits else None)
+    result = Answer(tuple(sentences), tuple(gaps), tuple(conflicts), answer.value if fits else None, tuple(claims))
     return Weighed(result, tuple(kept), tuple(repaired), tuple(dropped))
 
 

@@ -9,29 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from standpipe.core import budget, context, gate, plan, reply
+from standpipe.core import budget, context, gate, pending, plan, reply, supervise
+from standpipe.core import events as e
 from standpipe.core.amounts import Limits, Move
 from standpipe.core.apply import apply
 from standpipe.core.details import NOT_SENT, Step, Why
-from standpipe.core.events import (
-    AskExpired,
-    DeadlinePassed,
-    Event,
-    HoldSettled,
-    ItemsWithdrawn,
-    PlanPatched,
-    StepEnded,
-    TurnEnded,
-    TurnParked,
-    TurnStarted,
-    TurnUnparked,
-)
-from standpipe.core.ids import item_id, step_id
+from standpipe.core.ids import ask_id, item_id, step_id
 from standpipe.core.items import Draft, Item, Label, Text, ToolCall, place
 from standpipe.core.permit import tool_of
 from standpipe.core.record import Recorder
 from standpipe.core.route import models_for
-from standpipe.core.state import Call, State, StepState, Turn
+from standpipe.core.state import Call, State, StepState, Turn, shares
 from standpipe.core.tools import ToolSpec
 from standpipe.core.world import World
 
@@ -45,22 +33,24 @@ INTERRUPTIONS_MAX = 3
 """After so many crashes at one step it is not tried again (a poison step)."""
 EVENTS_MAX = 10_000
 """More than any decision can have; a bound that turns a livelock into a crash that says where."""
-FINAL_MS_MAX = 10_000
-"""At most this much of a deadline is kept for the final call; otherwise a quarter of it."""
 
 
-def decide(state: State, world: World, now: int) -> list[Event]:
-    """The facts of the first rule that has any; empty when all is as it should be. `now` is wall time in ms."""
-    for rule in _ORDER if state.turn is not None else (_start,):
-        events = rule(state, world, now).events
-        if events:
-            return events
+def decide(state: State, world: World, now: int) -> list[e.Event]:
+    """The facts of the first rule that has any; empty when all is as it should be. `now` is wall time in ms.
+
+    What holds for a turn holds for every open scope of it: each is judged like a state of its own, the turn last.
+    """
+    for share in shares(state):
+        for rule in _ORDER if state.turn is not None else (_start,):
+            events = rule(share, world, now).events
+            if events:
+                return events
     return []
 
 
-def conclude(state: State, world: World, now: int) -> tuple[list[Event], list[Move]]:
+def conclude(state: State, world: World, now: int) -> tuple[list[e.Event], list[Move]]:
     """Decide and apply until nothing more follows; all facts, and the ledger moves that go with them."""
-    events: list[Event] = []
+    events: list[e.Event] = []
     moves: list[Move] = []
     while new := decide(state, world, now):
         for event in new:
@@ -81,7 +71,7 @@ def _settle(state: State, world: World, now: int) -> Recorder:
     turn, record = _turn(state), Recorder(state.seq)
     for call in (turn.calls[id] for id in turn.unsettled):
         if call.ended:
-            record.add(HoldSettled(call.id, budget.settled(call, world.policy.models.get(call.target))), call.ended)
+            record.add(e.HoldSettled(call.id, budget.settled(call, world.policy.models.get(call.target))), call.ended)
     return record
 
 
@@ -90,13 +80,13 @@ def _watch_time(state: State, world: World, now: int) -> Recorder:
     turn, record = _turn(state), Recorder(state.seq)
     for ask in turn.asks.values():
         if not ask.outcome and ask.step in turn.live and now >= ask.until:
-            record.add(AskExpired(ask.id), ask.asked)
+            record.add(e.AskExpired(ask.id), ask.asked)
     if turn.parked_at:
         return record
     if now >= turn.deadline_at and not turn.hard:
-        record.add(DeadlinePassed(turn.id, "hard"), turn.started)
+        record.add(e.DeadlinePassed(turn.id, "hard"), turn.started)
     elif now >= turn.soft_at and not turn.soft:
-        record.add(DeadlinePassed(turn.id, "soft"), turn.started)
+        record.add(e.DeadlinePassed(turn.id, "soft"), turn.started)
     return record
 
 
@@ -108,12 +98,24 @@ def _withdraw(state: State, world: World, now: int) -> Recorder:
         gone = tuple(
             i.id for i in turn.items.values() if i.id not in turn.withdrawn and any(s in denied for s in i.label.sources)
         )
-        record.add(ItemsWithdrawn(gone, tuple(denied), world.access.revision), f"house:{world.access.revoked}")
+        record.add(e.ItemsWithdrawn(gone, tuple(denied), world.access.revision), f"house:{world.access.revoked}")
     return record
 
 
 def _over(turn: Turn) -> bool:
     return bool(turn.cancel) or turn.hard
+
+
+def _recall(state: State, world: World, now: int) -> Recorder:
+    """A specialist whose result can serve nobody any more is told to stop."""
+    turn, record = _turn(state), Recorder(state.seq)
+    ending = turn.cancel or ("deadline" if turn.hard else "answered" if turn.answered else "")
+    for scope in turn.scopes.values():
+        gone = turn.steps[turn.calls[scope.id].step].spec.item in turn.withdrawn
+        cause = ending or ("withdrawn" if gone else "")
+        if cause and not scope.cancel:
+            record.add(e.ScopeCancelled(scope.id, cause), turn.cancelled_at or turn.judged, scope.started)
+    return record
 
 
 def _end_steps(state: State, world: World, now: int) -> Recorder:
@@ -125,9 +127,11 @@ def _end_steps(state: State, world: World, now: int) -> Recorder:
         call = turn.calls.get(step.call)
         if _over(turn):
             outcome = _cut_off(state, world, step, call)
-            record.add(StepEnded(step.spec.id, outcome, turn.cancel or "deadline"), turn.cancelled_at or turn.started)
+            record.add(e.StepEnded(step.spec.id, outcome, turn.cancel or "deadline"), turn.cancelled_at or turn.started)
         elif call is None:
             _end_asked(turn, step, record)
+        elif step.spec.kind == "agent":
+            _end_agent(turn, step, call, record)
         elif step.spec.kind == "model":
             if call.outcome == "completed" and not any(id in turn.withdrawn for id in call.items):
                 return reply.interpret(state, world, step, call, now) if not record.events else record
@@ -137,7 +141,7 @@ def _end_steps(state: State, world: World, now: int) -> Recorder:
                 or step.interrupted > INTERRUPTIONS_MAX
                 or tries > INTERRUPTIONS_MAX + len(world.policy.models)
             ):
-                record.add(StepEnded(step.spec.id, "failed", call.outcome), call.ended)
+                record.add(e.StepEnded(step.spec.id, "failed", call.outcome), call.ended)
         else:
             _end_tool(state, world, step, call, record)
     return record
@@ -151,30 +155,43 @@ def _doubtful(tool: ToolSpec | None, call: Call) -> bool:
 
 
 def _cut_off(state: State, world: World, step: StepState, call: Call | None) -> str:
-    if call is None or step.spec.kind != "tool":
+    if call is None or step.spec.kind not in ("tool", "agent"):
         return "cancelled"
     if call.outcome == "completed":
         return "done"
-    return "unknown" if _doubtful(tool_of(world.agents[state.agent], step.spec.does), call) else "cancelled"
+    doubtful = step.spec.kind == "tool" and _doubtful(tool_of(world.agent(state.agent), step.spec.does), call)
+    return "unknown" if doubtful else "cancelled"
 
 
 def _end_asked(turn: Turn, step: StepState, record: Recorder) -> None:
-    ask = turn.asks.get(f"{turn.id}.{step.spec.id}")
+    ask = turn.asks.get(ask_id(turn.id, step.spec.id))
     if step.spec.kind == "person" and ask is not None and ask.outcome:
         items: tuple[Item, ...] = ()
         source = turn.items.get(step.spec.item)
         if ask.outcome != "allowed" and source is not None and source.id not in turn.withdrawn:
             items = (reply.failure(record, source, ask.outcome, "Nobody answered.", step.spec.id),)
-        record.add(StepEnded(step.spec.id, "done" if ask.outcome == "allowed" else "failed", ask.outcome, items), ask.asked)
+        record.add(e.StepEnded(step.spec.id, "done" if ask.outcome == "allowed" else "failed", ask.outcome, items), ask.asked)
+
+
+def _end_agent(turn: Turn, step: StepState, call: Call, record: Recorder) -> None:
+    outcome, reason = supervise.supervise(step, call, late=turn.soft), supervise.reason_of(call)
+    if not outcome:
+        return
+    source = turn.items.get(step.spec.item)
+    items: tuple[Item, ...] = ()
+    if outcome != "done" and not call.items and source is not None and source.id not in turn.withdrawn:
+        said = supervise.words(reason)
+        items = (reply.failure(record, source, reason, f"{said[0].upper()}{said[1:]}.", step.spec.id),)
+    record.add(e.StepEnded(step.spec.id, outcome, "" if outcome == "done" else reason, items), call.ended)
 
 
 def _end_tool(state: State, world: World, step: StepState, call: Call, record: Recorder) -> None:
     turn = _turn(state)
-    tool = tool_of(world.agents[state.agent], step.spec.does)
+    tool = tool_of(world.agent(state.agent), step.spec.does)
     fault = call.fault.code if call.fault is not None else call.outcome
     tries = step.attempts - step.interrupted - step.unsent
     if call.outcome == "completed":
-        record.add(StepEnded(step.spec.id, "done"), call.ended)
+        record.add(e.StepEnded(step.spec.id, "done"), call.ended)
         return
     if call.outcome == "cancelled" and fault == NOT_SENT and step.unsent <= UNSENT_MAX:
         return
@@ -192,17 +209,19 @@ def _end_tool(state: State, world: World, step: StepState, call: Call, record: R
     items: tuple[Item, ...] = ()
     if source is not None and source.id not in turn.withdrawn and (not told or outcome == "unknown"):
         items = (reply.failure(record, source, code, text or "The call failed.", step.spec.id),)
-    record.add(StepEnded(step.spec.id, outcome, code, items), call.ended)
+    record.add(e.StepEnded(step.spec.id, outcome, code, items), call.ended)
 
 
 def _unpark(state: State, world: World, now: int) -> Recorder:
     """A parked turn goes on as soon as one of its questions is closed, or when it is cancelled."""
     turn, record = _turn(state), Recorder(state.seq)
-    closed = [a for a in turn.asks.values() if a.outcome and a.step in turn.live]
-    if turn.parked_at and (closed or turn.cancel):
+    closed = [a for t in pending.open_turns(state) for a in t.asks.values() if a.outcome and a.step in t.live]
+    if turn.parked_at and not turn.agent and (closed or turn.cancel):
         shift = now - turn.parked_at
         record.add(
-            TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift), *(a.asked for a in closed), turn.cancelled_at
+            e.TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift),
+            *(a.asked for a in closed),
+            turn.cancelled_at,
         )
     return record
 
@@ -214,43 +233,60 @@ def _finish(state: State, world: World, now: int) -> Recorder:
     if turn.open or turn.parked_at:
         return record
     if turn.cancel:
-        _end(turn, record, "cancelled", turn.cancel)
+        _end(state, world, record, ("cancelled", turn.cancel))
     elif turn.answered:
         for id in turn.live:
-            record.add(StepEnded(id, "dropped", "answered"), turn.judged)
+            record.add(e.StepEnded(id, "dropped", "answered"), turn.judged)
         if not record.events:
-            _end_answered(turn, record)
+            _end_answered(state, world, record)
     elif turn.hard:
-        _end(turn, record, "failed", "deadline")
+        _end(state, world, record, ("failed", "deadline"))
     elif not turn.live and last is not None and last.spec.final and last.ended:
-        _end(turn, record, "failed", last.refused or "no model could answer")
+        fault = turn.calls[last.call].fault if last.call else None
+        why = fault.code if turn.agent and fault is not None else last.refused or "no model could answer"
+        _end(state, world, record, ("failed", why))
     return record
 
 
-def _end(turn: Turn, record: Recorder, outcome: str, reason: str) -> None:
+def _end(state: State, world: World, record: Recorder, how: tuple[str, str], item: Item | None = None) -> None:
+    """A turn is over, or a scope of one: then the call that delegated is."""
+    turn = _turn(state)
+    items = (item,) if item is not None else ()
     last = turn.last_model_step
-    cause = turn.cancelled_at or (last.ended if last is not None else 0) or turn.started
-    ended = TurnEnded(turn.id, outcome, reason, turn.spent, (), tuple(turn.withdrawn_sources), _unknown(turn))
-    record.add(ended, cause)
+    cause = turn.cancelled_at or turn.judged or (last.ended if last is not None else 0) or turn.started
+    if turn.agent:
+        tools = {t.name for t in world.agent(turn.agent).tools if t.effect != "read"}
+        acted = any(c.target in tools and not (c.fault and c.fault.code == NOT_SENT) for c in turn.calls.values())
+        ended = e.ScopeEnded(turn.id, *how, turn.spent, acted, items)
+        record.add(ended, cause, *(step.ended for step in turn.steps.values()))
+        return
+    unknown = (*(s.spec.id for s in turn.steps.values() if s.outcome == "unknown"), *turn.unknown)
+    record.add(e.TurnEnded(turn.id, *how, turn.spent, items, tuple(turn.withdrawn_sources), unknown), cause)
 
 
-def _unknown(turn: Turn) -> tuple[str, ...]:
-    return tuple(s.spec.id for s in turn.steps.values() if s.outcome == "unknown")
+def _lost(turn: Turn) -> list[str]:
+    """In a sentence each, what the turn did without."""
+    tools = [s for s in turn.steps.values() if s.spec.kind == "tool"]
+    doubtful = [*(s.spec.does for s in tools if s.outcome == "unknown"), *turn.unknown.values()]
+    failed = [s.spec.does for s in tools if s.outcome == "failed" and not s.spec.optional]
+    said = [f"The step `{does}` may or may not have taken effect." for does in doubtful]
+    return said + [f"The step `{does}` failed." for does in failed] + supervise.losses(turn)
 
 
-def _end_answered(turn: Turn, record: Recorder) -> None:
-    lost = [
-        s
-        for s in turn.steps.values()
-        if s.spec.kind == "tool" and (s.outcome == "unknown" or (s.outcome == "failed" and not s.spec.optional))
-    ]
+def _end_answered(state: State, world: World, record: Recorder) -> None:
+    turn = _turn(state)
     step = turn.steps[turn.items[turn.answer_call].step]
-    move, answer, label = reply.composed(turn, turn.calls[step.call], lost)
-    item = place(Draft(answer, label, move.id), item_id(record.next, 0), move.origin, step.spec.id)
-    outcome = "partial" if answer.gaps or not answer.sentences else "completed"
+    move, answer, label = reply.composed(turn, turn.calls[step.call], _lost(turn))
+    origin = f"agent:{turn.agent}" if turn.agent else move.origin
     reason = step.why.removeprefix(FINISH) if step.spec.final else "gaps" if answer.gaps else "answered"
-    ended = TurnEnded(turn.id, outcome, reason, turn.spent, (item,), tuple(turn.withdrawn_sources), _unknown(turn))
-    record.add(ended, turn.judged)
+    how = ("partial" if answer.gaps or not answer.sentences else "completed", reason)
+    answers, at = move.id, step.spec.id
+    if turn.agent:
+        empty = supervise.emptiness(answer, move.body, typed=world.agent(turn.agent).answer is not None)
+        how = ("failed", empty) if empty else how
+        answers, at = turn.delegated
+    item = place(Draft(answer, label, answers), item_id(record.next, 0), origin, at)
+    _end(state, world, record, how, item if how[1] not in (supervise.UNSUPPORTED, supervise.SCHEMA) else None)
 
 
 def _extend(state: State, world: World, now: int) -> Recorder:
@@ -271,9 +307,10 @@ def _extend(state: State, world: World, now: int) -> Recorder:
         out = last.refused or "no model"
     elif not gate.fits_normal(turn):
         out = "budget"
-    step = Step(id=step_id(len(turn.steps) + 1), kind="model", does="synthesize" if out else task, final=bool(out))
-    causes = [s.ended for s in list(turn.steps.values())[-8:]]
-    record.add(PlanPatched(turn.id, turn.epoch + 1, Why(FINISH + out if out else "continue"), (step,)), *causes)
+    step = Step(id=step_id(turn.id, len(turn.steps) + 1), kind="model", does="synthesize" if out else task, final=bool(out))
+    since = last.added if last is not None else 0
+    causes = [s.ended for s in turn.steps.values() if s.added >= since]
+    record.add(e.PlanPatched(turn.id, turn.epoch + 1, Why(FINISH + out if out else "continue"), (step,)), *causes)
     return record
 
 
@@ -281,23 +318,23 @@ def _first_patch(state: State, world: World) -> Recorder:
     turn, record = _turn(state), Recorder(state.seq)
     question = turn.items[turn.question]
     text = question.body.text if isinstance(question.body, Text) else ""
-    look = context.first_look(world.agents[state.agent], turn.folders, text) if plan.room(turn) > 1 else None
+    look = context.first_look(world.agent(state.agent), turn.folders, text) if plan.room(turn) > 1 else None
     items: tuple[Item, ...] = ()
     steps: tuple[Step, ...] = ()
     if look is not None:
         move = Draft(ToolCall("search", look), Label(integrity="user"))
         items = (place(move, item_id(record.next, 0), "runtime"),)
-        steps = (Step(id=step_id(1), kind="tool", does="search", item=items[0].id, optional=True),)
+        steps = (Step(id=step_id(turn.id, 1), kind="tool", does="search", item=items[0].id, optional=True),)
     final = plan.room(turn) <= len(steps) or not gate.fits_normal(turn)
     first = Step(
-        id=step_id(len(steps) + 1),
+        id=step_id(turn.id, len(steps) + 1),
         kind="model",
         does="synthesize" if final else "plan",
         needs=tuple(s.id for s in steps),
         final=final,
     )
     why = Why(f"{FINISH}budget" if final else "first look" if steps else "begin")
-    record.add(PlanPatched(turn.id, 1, why, (*steps, first), items=items), turn.started)
+    record.add(e.PlanPatched(turn.id, 1, why, (*steps, first), items=items), turn.started)
     return record
 
 
@@ -311,11 +348,12 @@ def _knock(state: State, world: World, now: int) -> Recorder:
 
 def _park(state: State, world: World, now: int) -> Recorder:
     """When only people can go on, the turn waits for them without holding anything but its slice."""
-    turn, record = _turn(state), Recorder(state.seq)
-    asks = [a for a in turn.asks.values() if not a.outcome and a.step in turn.live]
+    turn, record, turns = _turn(state), Recorder(state.seq), pending.open_turns(state)
+    asks = [a for t in turns for a in t.asks.values() if not a.outcome and a.step in t.live]
     waits = {a.step for a in asks}
-    if asks and not turn.parked_at and not turn.open and all(s.spec.id in waits for s in plan.ready(turn)):
-        record.add(TurnParked(turn.id, now, min(a.until for a in asks)), *(a.asked for a in asks))
+    idle = not any(pending.performed(t) for t in turns) and all(s.spec.id in waits for t in turns for s in plan.ready(t))
+    if asks and idle and not turn.parked_at and not turn.agent:
+        record.add(e.TurnParked(turn.id, now, min(a.until for a in asks)), *(a.asked for a in asks))
     return record
 
 
@@ -324,6 +362,7 @@ _ORDER: tuple[Callable[[State, World, int], Recorder], ...] = (
     _withdraw,
     _unpark,
     _watch_time,
+    _recall,
     _end_steps,
     _finish,
     _extend,
@@ -347,12 +386,14 @@ def _start(state: State, world: World, now: int) -> Recorder:
     if room is not None:
         limits = Limits(limits.amounts.capped(microusd=max(room, 0)), limits.deadline_ms)
     asked_bytes = asked.items[0].bytes
-    reserve = budget.reserve(policy, models_for(policy, "synthesize"), agent, asked_bytes, limits.amounts.model_calls)
+    reserve = budget.reserve(
+        policy, models_for(policy, agent.name, "synthesize"), agent, asked_bytes, limits.amounts.model_calls
+    )
     short = reserve.short(limits.amounts)
     if short:
-        record.add(TurnEnded(asked.turn, "failed", f"budget: {short} cannot pay for an answer"), requested)
+        record.add(e.TurnEnded(asked.turn, "failed", f"budget: {short} cannot pay for an answer"), requested)
         return record
-    kept = min(FINAL_MS_MAX, limits.deadline_ms // 4)
     deadline_at = now + limits.deadline_ms
-    record.add(TurnStarted(asked.turn, limits, reserve, deadline_at - kept, deadline_at, names), requested)
+    soft_at = deadline_at - budget.final_ms(limits.deadline_ms)
+    record.add(e.TurnStarted(asked.turn, limits, reserve, soft_at, deadline_at, names), requested)
     return record

@@ -174,13 +174,15 @@ class ScopeCancelled(Fact, frozen=True):
 class ScopeEnded(Fact, frozen=True):
     """A specialist is done, and with it the call that delegated: completed, partial, failed or cancelled, with a reason.
 
-    `items` is its checked answer, where it has one; `spent` all that its calls and steps used.
+    `items` is its checked answer, where it has one; `spent` all that its calls and steps used; `acted` says that it may have
+    changed the world, so that another attempt could do it twice.
     """
 
     scope: str
     outcome: str
     reason: str
     spent: Amounts = NOTHING
+    acted: bool = False
     items: tuple[Item, ...] = ()
 
 

@@ -5,15 +5,16 @@ A step about which the world does not hold every answer is left alone: nothing i
 
 from __future__ import annotations
 
-from standpipe.core import budget, check, context, permit, plan
-from standpipe.core.amounts import Amounts
+import msgspec
+
+from standpipe.core import budget, check, context, permit, plan, reply
+from standpipe.core.amounts import Amounts, Limits
 from standpipe.core.details import Passed, Permit, Route
-from standpipe.core.events import Asked, CallGranted, CallRefused, StepEnded
-from standpipe.core.ids import call_id, digest
-from standpipe.core.items import ITEM_OVERHEAD_BYTES, Item
+from standpipe.core.events import Asked, CallGranted, CallRefused, ScopeStarted, StepEnded
+from standpipe.core.ids import ask_id, call_id, digest, item_id
+from standpipe.core.items import ITEM_OVERHEAD_BYTES, Draft, Item, Text, place
 from standpipe.core.record import REFUSALS, Recorder
-from standpipe.core.reply import failure
-from standpipe.core.route import route, rule_for
+from standpipe.core.route import IN_FLIGHT, models_for, route, rule_for
 from standpipe.core.state import State, StepState, Turn
 from standpipe.core.tools import AgentSpec
 from standpipe.core.world import CallQuestion, World
@@ -27,7 +28,7 @@ def knock(state: State, world: World, now: int) -> Recorder:
     turn = state.turn
     assert turn is not None
     record = Recorder(state.seq)
-    slots = plan.OPEN_CALLS_MAX - len(turn.open)
+    slots = (plan.SCOPE_CALLS_MAX if turn.agent else plan.OPEN_CALLS_MAX) - len(turn.open)
     spent = Amounts()
     for step in plan.ready(turn):
         if slots <= 0:
@@ -37,6 +38,8 @@ def knock(state: State, world: World, now: int) -> Recorder:
         before = len(record.events)
         if step.spec.kind == "model":
             hold = _judge_model(state, world, step, record, (now, spent))
+        elif step.spec.kind == "agent":
+            hold = _judge_agent(state, world, step, record, (now, spent))
         else:
             hold = _judge_tool(state, world, step, record, (now, spent))
         spent = spent + hold
@@ -58,7 +61,7 @@ def _refuse(record: Recorder, turn: Turn, step: StepState, code: str, text: str)
     source = turn.items.get(step.spec.item)
     items: tuple[Item, ...] = ()
     if source is not None and source.id not in turn.withdrawn:
-        items = (failure(record, source, code, text, step.spec.id),)
+        items = (reply.failure(record, source, code, text, step.spec.id),)
     refused = record.add(CallRefused(step.spec.id, code, items=items), step.added)
     record.add(StepEnded(step.spec.id, "refused", code), refused)
     return Amounts()
@@ -68,7 +71,7 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
     now, taken = at
     turn = state.turn
     assert turn is not None
-    agent = world.agents[state.agent]
+    agent = world.agent(state.agent)
     move = plan.move_of(turn, step.spec)
     if move is None:
         record.add(StepEnded(step.spec.id, "withdrawn", "what asked for it may no longer be read"), step.added)
@@ -92,7 +95,7 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
         return _refuse(record, turn, step, "deadline", "There is no time left for this step.")
     if (hold + taken).short(budget.free(turn, final=False)):
         return _refuse(record, turn, step, "budget", "There is no budget left for this step.")
-    ask = turn.asks.get(f"{turn.id}.{step.spec.id}")
+    ask = turn.asks.get(ask_id(turn.id, step.spec.id))
     if (tool.approval or tool.effect == "irreversible") and (ask is None or ask.outcome != "allowed"):
         return _approve(record, turn, step, now + world.policy.parked_ms)
     record.add(
@@ -103,19 +106,74 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
             hold=hold,
             deadline_at=min(now + tool.timeout_ms, turn.soft_at),
             permit=permitted,
-            key=digest([state.session, turn.id, step.spec.id]),
+            key=_key(state, turn, step),
         ),
-        step.added,
-        *(turn.steps[n].ended for n in step.spec.needs if n in turn.steps),
-        turn.calls[step.call].ended if step.call else 0,
+        *_led(turn, step),
+    )
+    return hold
+
+
+def _key(state: State, turn: Turn, step: StepState) -> str:
+    return digest([state.session, turn.id, step.spec.id])
+
+
+def _led(turn: Turn, step: StepState) -> tuple[int, ...]:
+    """What led to an attempt: the patch that added the step, the steps it needed, the attempt before it."""
+    needed = (turn.steps[n].ended for n in step.spec.needs if n in turn.steps)
+    return (step.added, *needed, turn.calls[step.call].ended if step.call else 0)
+
+
+def _judge_agent(state: State, world: World, step: StepState, record: Recorder, at: tuple[int, Amounts]) -> Amounts:
+    """A specialist gets its share of what is free, half of the time that is left, and must be able to end with them."""
+    now, taken = at
+    turn = state.turn
+    assert turn is not None
+    move = plan.move_of(turn, step.spec)
+    if move is None:
+        record.add(StepEnded(step.spec.id, "withdrawn", "what asked for it may no longer be read"), step.added)
+        return Amounts()
+    agent = world.agents.get(step.spec.does)
+    asked = reply.delegated(move)
+    if isinstance(asked, str):
+        return _refuse(record, turn, step, "arguments", f"The arguments of `{plan.DELEGATE}` do not fit: {asked}")
+    if agent is None:
+        return _refuse(record, turn, step, permit.NOT_FOUND, NOT_FOUND_TEXT)
+    left_ms = turn.soft_at - now
+    if turn.soft or left_ms <= 0:
+        return _refuse(record, turn, step, "deadline", "There is no time left for this step.")
+    waiting = [turn.steps[id] for id in turn.live if turn.steps[id].call not in turn.open]
+    claimants = sum(s.spec.kind == "agent" for s in waiting) - sum(isinstance(e.fact, ScopeStarted) for e in record.events)
+    hold = budget.share(turn, taken, claimants, sum(s.spec.kind == "tool" for s in waiting))
+    source = turn.items[step.spec.item]
+    models = models_for(world.policy, agent.name, "synthesize")
+    task = Draft(Text(asked.task), msgspec.structs.replace(source.label, integrity="agent"))
+    reserve = budget.reserve(world.policy, models, agent, len(asked.task.encode()) + ITEM_OVERHEAD_BYTES, hold.model_calls)
+    if reserve.short(hold):
+        return _refuse(record, turn, step, "budget", "There is no budget left for this step.")
+    deadline_at, name = now + max(left_ms // 2, 1), call_id(turn.id, step.spec.id, step.attempts + 1)
+    permitted = Permit("given to the agent", world.access.revision)
+    granted = CallGranted(name, step.spec.id, agent.name, hold, deadline_at, permitted, _key(state, turn, step))
+    seq = record.add(granted, *_led(turn, step))
+    record.add(
+        ScopeStarted(
+            scope=name,
+            agent=agent.name,
+            limits=Limits(hold, deadline_at - now),
+            reserve=reserve,
+            soft_at=deadline_at - budget.final_ms(deadline_at - now),
+            deadline_at=deadline_at,
+            items=(place(task, item_id(record.next, 0), "task"),),
+        ),
+        seq,
     )
     return hold
 
 
 def _approve(record: Recorder, turn: Turn, step: StepState, until: int) -> Amounts:
-    ask = turn.asks.get(f"{turn.id}.{step.spec.id}")
+    name = ask_id(turn.id, step.spec.id)
+    ask = turn.asks.get(name)
     if ask is None:
-        record.add(Asked(f"{turn.id}.{step.spec.id}", step.spec.id, "approval", until), step.added)
+        record.add(Asked(name, step.spec.id, "approval", until), step.added)
     elif ask.outcome:
         return _refuse(record, turn, step, ask.outcome, f"The call was {ask.outcome} by a person.")
     return Amounts()
@@ -126,10 +184,8 @@ def _judge_model(state: State, world: World, step: StepState, record: Recorder, 
     turn = state.turn
     assert turn is not None
     task, final = step.spec.does, step.spec.final
-    candidates, passed = route(
-        world.policy, task, step.failed, turn.failed_models, turn.provider_failures, turn.provider_successes
-    )
-    agent = world.agents[state.agent]
+    agent = world.agent(state.agent)
+    candidates, passed = route(world.policy, agent.name, task, step.failed, state.tried)
     asked_bytes = turn.items[turn.question].bytes
     until = turn.deadline_at if final else turn.soft_at
     cheapest = min(candidates, key=lambda m: budget.final_cost(m, agent, asked_bytes).microusd, default=None)
@@ -159,15 +215,15 @@ def _judge_model(state: State, world: World, step: StepState, record: Recorder, 
                 hold=hold,
                 deadline_at=min(now + model.timeout_ms, until),
                 permit=Permit("labels", world.access.revision),
-                key=digest([state.session, turn.id, step.spec.id]),
-                route=Route(task, model.name, model.provider, rule_for(world.policy, task), passed),
+                key=_key(state, turn, step),
+                route=Route(task, model.name, model.provider, rule_for(world.policy, agent.name, task), passed),
                 manifest=manifest,
             ),
-            step.added,
-            *(turn.steps[n].ended for n in step.spec.needs if n in turn.steps),
-            turn.calls[step.call].ended if step.call else 0,
+            *_led(turn, step),
         )
         return hold
+    if any(p.reason == IN_FLIGHT for p in passed):
+        return Amounts()
     code = "budget" if any(p.reason.startswith("budget") for p in passed) else "no model"
     refused = record.add(CallRefused(step.spec.id, code, passed=passed), step.added)
     record.add(StepEnded(step.spec.id, "failed" if step.failed else "refused", code), refused)

@@ -133,8 +133,8 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
     sentences: tuple[Sentence, ...] = ()
     gaps: tuple[Gap, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
-    claims: tuple[Claim, ...] = ()
     value: Any = None
+    claims: tuple[Claim, ...] = ()
 
     @property
     def text(self) -> str:
@@ -154,8 +154,8 @@ class Checked(msgspec.Struct, frozen=True, tag="checked", omit_defaults=True):
 
     citations: tuple[tuple[Citation, ...], ...] = ()
     conflicts: tuple[tuple[ConflictValue, ...], ...] = ()
-    claims: tuple[Citation | None, ...] = ()
     problem: str = ""
+    claims: tuple[Citation | None, ...] = ()
 
 
 Body = Text | ToolCall | Passage | Data | Failure | Answer | Checked

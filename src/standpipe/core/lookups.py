@@ -12,7 +12,7 @@ from standpipe.core.context import HISTORY_TURNS, first_look
 from standpipe.core.control import CONTROL
 from standpipe.core.gate import call_question
 from standpipe.core.items import Item, Source, Text, ToolCall
-from standpipe.core.state import State, Turn
+from standpipe.core.state import State, Turn, shares
 from standpipe.core.tools import AgentSpec
 from standpipe.core.world import CallQuestion, Policy, Questions
 
@@ -24,25 +24,28 @@ def lookups(state: State, agents: dict[str, AgentSpec], policy: Policy, request:
     accounts: tuple[str, ...] = ()
     if turn is None and state.waiting:
         accounts = budget.accounts(policy, state, datetime.fromtimestamp(now / 1000, UTC).date().isoformat())
-    agent = agents.get(state.agent)
-    calls: tuple[CallQuestion, ...] = ()
-    if agent is not None and turn is not None:
-        calls = _calls(state, turn, agent)
-    elif agent is not None and state.waiting:
-        calls = tuple(_first_look(state, agent, folders, state.waiting[0].items[0]))
+    calls: dict[CallQuestion, None] = {}
+    for share in shares(state):
+        agent = agents.get(share.agent)
+        if agent is not None and share.turn is not None:
+            calls |= _calls(share, share.turn, agent)
+        elif agent is not None and share.waiting:
+            calls |= dict.fromkeys(_first_look(share, agent, folders, share.waiting[0].items[0]))
     return Questions(
         tenant=state.tenant,
         principal=state.principal,
         folders=folders,
         sources=_sources(state),
-        calls=calls,
+        calls=tuple(calls),
         accounts=accounts,
         request=request if request and request not in state.requests else "",
     )
 
 
 def _sources(state: State) -> tuple[Source, ...]:
-    found: dict[Source, None] = dict.fromkeys(state.turn.sources) if state.turn is not None else {}
+    found: dict[Source, None] = {}
+    for share in shares(state):
+        found |= dict.fromkeys(share.turn.sources) if share.turn is not None else {}
     for closed in state.closed[-HISTORY_TURNS:]:
         for item in (closed.question, closed.answer):
             if item is not None:
@@ -50,7 +53,7 @@ def _sources(state: State) -> tuple[Source, ...]:
     return tuple(found)
 
 
-def _calls(state: State, turn: Turn, agent: AgentSpec) -> tuple[CallQuestion, ...]:
+def _calls(state: State, turn: Turn, agent: AgentSpec) -> dict[CallQuestion, None]:
     asked: dict[CallQuestion, None] = {}
     for step in [turn.steps[id] for id in turn.live]:
         if step.spec.kind == "tool" and step.call not in turn.open:
@@ -63,7 +66,7 @@ def _calls(state: State, turn: Turn, agent: AgentSpec) -> tuple[CallQuestion, ..
                     asked.update(dict.fromkeys(_of_move(state, agent, item.body)))
     if not turn.steps:
         asked.update(dict.fromkeys(_first_look(state, agent, turn.folders, turn.items[turn.question])))
-    return tuple(asked)
+    return asked
 
 
 def _of_move(state: State, agent: AgentSpec, move: ToolCall) -> list[CallQuestion]:

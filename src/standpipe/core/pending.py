@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from standpipe.core.state import Call, State, Turn
+from standpipe.core.state import Call, State, Turn, shares
 
 
 class Perform(msgspec.Struct, frozen=True):
@@ -32,14 +32,24 @@ Command = Perform | Remember | Approve
 def pending(state: State) -> list[Command]:
     """All that is owed: calls granted and not over, questions to people, answers to be remembered.
 
-    A call that is not in it any more though it is still open is no longer wanted: whoever performs it gives it up.
+    A call that is not in it any more though it is still open is no longer wanted: whoever performs it gives it up. What a
+    specialist does is owed by the calls of its scope.
     """
     owed: list[Command] = [Remember(c.turn) for c in state.closed if not c.remembered]
-    turn = state.turn
-    if turn is not None:
-        owed += [Perform(id) for id in turn.open if _wanted(turn, turn.calls[id])]
+    for turn in open_turns(state):
+        owed += [Perform(call.id) for call in performed(turn) if _wanted(turn, call)]
         owed += [Approve(ask.id) for ask in turn.asks.values() if not ask.outcome and ask.step in turn.live]
     return owed
+
+
+def open_turns(state: State) -> list[Turn]:
+    """The open scopes and the open turn."""
+    return [share.turn for share in shares(state) if share.turn is not None]
+
+
+def performed(turn: Turn) -> list[Call]:
+    """The open calls of a share that somebody outside performs."""
+    return [call for call in (turn.calls[id] for id in turn.open) if not call.scope]
 
 
 def _wanted(turn: Turn, call: Call) -> bool:
@@ -53,7 +63,9 @@ def wakes(state: State) -> int | None:
     turn = state.turn
     if turn is None:
         return None
-    times = [ask.until for ask in turn.asks.values() if not ask.outcome and ask.step in turn.live]
-    if not turn.parked_at and not turn.hard:
-        times.append(turn.deadline_at if turn.soft else turn.soft_at)
+    times = []
+    for share in open_turns(state):
+        times += [ask.until for ask in share.asks.values() if not ask.outcome and ask.step in share.live]
+        if not share.parked_at and not share.hard:
+            times.append(share.deadline_at if share.soft else share.soft_at)
     return min(times, default=None)

@@ -9,9 +9,15 @@ from standpipe.core.details import Step
 from standpipe.core.ids import step_id
 from standpipe.core.items import ToolCall
 from standpipe.core.state import StepState, Turn
+from standpipe.core.tools import AgentSpec
+
+DELEGATE = "delegate"
+"""The move that gives a task to a specialist; in a plan it stands where a tool does."""
 
 OPEN_CALLS_MAX = 8
-"""Calls of one turn that run at the same time."""
+"""Calls of one turn that run at the same time, those of its scopes not counted."""
+SCOPE_CALLS_MAX = 4
+"""Calls of one scope that run at the same time."""
 
 
 def ready(turn: Turn) -> list[StepState]:
@@ -59,23 +65,31 @@ def contracted(planned: tuple[PlannedStep, ...], steps_max: int) -> tuple[int, .
     return tuple(sorted(order[: max(steps_max, 0)]))
 
 
-def placed(turn: Turn, planned: dict[int, PlannedStep], item: str, offset: int, tools: frozenset[str]) -> tuple[Step, ...]:
+def target(agent: AgentSpec, tool: str, arguments: dict[str, Any]) -> tuple[str, str]:
+    """What kind of step a call is, and what it does: one of the agent's own names, "?" for one it does not have."""
+    if tool != DELEGATE:
+        return "tool", tool if any(t.name == tool for t in agent.tools) else "?"
+    to = arguments.get("to")
+    return "agent", to if isinstance(to, str) and to in agent.specialists else "?"
+
+
+def placed(turn: Turn, planned: dict[int, PlannedStep], item: str, offset: int, agent: AgentSpec) -> tuple[Step, ...]:
     """Planned steps (by their index in the call `item`) as steps of this turn, `offset` more having been added already.
 
-    `after` may name steps of this patch or of earlier ones; other names are ignored. `tools` are those the agent has.
+    `after` may name steps of this patch or of earlier ones; other names are ignored.
     """
     first = len(turn.steps) + offset + 1
-    own = {index: step_id(first + n) for n, index in enumerate(planned)}
+    own = {index: step_id(turn.id, first + n) for n, index in enumerate(planned)}
     ids = {**names(turn), **{p.id: own[index] for index, p in planned.items()}}
     return tuple(
         Step(
             id=own[index],
-            kind="tool",
-            does=p.tool if p.tool in tools else "?",
+            kind=target(agent, p.tool, p.arguments)[0],
+            does=target(agent, p.tool, p.arguments)[1],
             item=item,
             planned=str(index),
             needs=tuple(dict.fromkeys(ids[a] for a in p.after if a in ids and ids[a] != own[index])),
-            optional=p.optional,
+            optional=p.optional or (p.tool == DELEGATE and p.arguments.get("optional") is True),
         )
         for index, p in planned.items()
     )

@@ -7,22 +7,24 @@ from collections.abc import Sequence
 
 import msgspec
 
-from standpipe.core import check, plan
+from standpipe.core import check, claims, plan
 from standpipe.core.control import (
     CONTROL,
     AnswerArguments,
     AnswerSentence,
     AskUserArguments,
+    DelegateArguments,
     PlanArguments,
     PlannedStep,
     ReviseArguments,
 )
 from standpipe.core.details import Step, Why
 from standpipe.core.events import AnswerJudged, Asked, CallRefused, PlanPatched, StepEnded
-from standpipe.core.ids import item_id, step_id
+from standpipe.core.ids import ask_id, item_id, step_id
 from standpipe.core.items import Answer, Checked, Draft, Failure, Item, Label, Text, ToolCall, join, place
 from standpipe.core.record import Recorder
 from standpipe.core.state import Call, State, StepState, Turn
+from standpipe.core.tools import AgentSpec
 from standpipe.core.world import World
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -46,12 +48,24 @@ def answer_of(body: ToolCall) -> AnswerArguments | None:
     return parsed if isinstance(parsed, AnswerArguments) else None
 
 
-def _parsed(body: ToolCall) -> PlanArguments | ReviseArguments | AnswerArguments | AskUserArguments | str:
+Move = PlanArguments | ReviseArguments | DelegateArguments | AnswerArguments | AskUserArguments
+
+
+def _parsed(body: ToolCall) -> Move | str:
     """The typed arguments of a control call, or in words what is wrong with them."""
     try:
         return msgspec.convert(body.arguments, CONTROL[body.name])
     except msgspec.ValidationError as error:
         return str(error)
+
+
+def delegated(body: ToolCall) -> DelegateArguments | str:
+    """The arguments of a delegate call, or in words what is wrong with them."""
+    parsed = _parsed(ToolCall("delegate", body.arguments))
+    if isinstance(parsed, str):
+        return parsed
+    assert isinstance(parsed, DelegateArguments)
+    return parsed if parsed.task.strip() else "the task is empty"
 
 
 def parts_of(turn: Turn) -> tuple[str, ...]:
@@ -67,7 +81,7 @@ def interpret(state: State, world: World, step: StepState, call: Call, now: int)
     turn = state.turn
     assert turn is not None
     record = Recorder(state.seq)
-    tools = frozenset(tool.name for tool in world.agents[state.agent].tools)
+    agent = world.agent(state.agent)
     direct: list[Item] = []
     answered = False
     for item in (turn.items[id] for id in call.items):
@@ -76,6 +90,8 @@ def interpret(state: State, world: World, step: StepState, call: Call, now: int)
             continue
         if step.spec.final and body.name != "answer":
             _refuse(record, item, call, "not offered", "Only `answer` may be called now.")
+        elif turn.agent and body.name == "ask_user":
+            _refuse(record, item, call, "not offered", "A specialist cannot ask the user: name what is missing as a gap.")
         elif body.name not in CONTROL:
             direct.append(item)
         elif isinstance(parsed := _parsed(body), str):
@@ -88,9 +104,11 @@ def interpret(state: State, world: World, step: StepState, call: Call, now: int)
             answered = True
         elif isinstance(parsed, AskUserArguments):
             _ask(record, turn, item, call, now + world.policy.parked_ms)
+        elif isinstance(parsed, DelegateArguments):
+            direct.append(item)
         else:
-            _patch(record, turn, (item, parsed), call, tools)
-    _call_directly(record, turn, direct, call, tools)
+            _patch(record, turn, (item, parsed), call, agent)
+    _call_directly(record, turn, direct, call, agent)
     record.add(StepEnded(step.spec.id, "done"), call.ended)
     return record
 
@@ -102,13 +120,13 @@ def _ask(record: Recorder, turn: Turn, item: Item, call: Call, until: int) -> No
     if plan.room(turn) - _added(record) <= 0:
         _refuse(record, item, call, "steps", "The plan has no room for another step.")
         return
-    asking = Step(id=step_id(len(turn.steps) + _added(record) + 1), kind="person", does="ask_user", item=item.id)
+    asking = Step(id=step_id(turn.id, len(turn.steps) + _added(record) + 1), kind="person", does="ask_user", item=item.id)
     seq = record.add(PlanPatched(turn.id, _epoch(turn, record), Why("asked by the model", item.id), (asking,)), call.ended)
-    record.add(Asked(ask=f"{turn.id}.{asking.id}", step=asking.id, kind="question", until=until), seq)
+    record.add(Asked(ask=ask_id(turn.id, asking.id), step=asking.id, kind="question", until=until), seq)
 
 
-def _call_directly(record: Recorder, turn: Turn, items: list[Item], call: Call, tools: frozenset[str]) -> None:
-    """Tools that the model called itself, without a plan, become steps of one patch as far as there is room."""
+def _call_directly(record: Recorder, turn: Turn, items: list[Item], call: Call, agent: AgentSpec) -> None:
+    """Tools and specialists that the model called itself, without a plan, become steps of one patch as far as there is room."""
     added = _added(record)
     room = max(plan.room(turn) - added, 0)
     for item in items[room:]:
@@ -117,9 +135,9 @@ def _call_directly(record: Recorder, turn: Turn, items: list[Item], call: Call, 
     steps = []
     for n, item in enumerate(items[:room]):
         assert isinstance(item.body, ToolCall)
-        steps.append(
-            Step(id=step_id(first + n), kind="tool", does=item.body.name if item.body.name in tools else "?", item=item.id)
-        )
+        kind, does = plan.target(agent, item.body.name, item.body.arguments)
+        optional = kind == "agent" and item.body.arguments.get("optional") is True
+        steps.append(Step(id=step_id(turn.id, first + n), kind=kind, does=does, item=item.id, optional=optional))
     if steps:
         record.add(
             PlanPatched(turn.id, _epoch(turn, record), Why("called by the model", steps[0].item), tuple(steps)), call.ended
@@ -144,16 +162,16 @@ def _refuse(record: Recorder, item: Item, call: Call, code: str, text: str) -> N
 
 
 def _patch(
-    record: Recorder, turn: Turn, move: tuple[Item, PlanArguments | ReviseArguments], call: Call, tools: frozenset[str]
+    record: Recorder, turn: Turn, move: tuple[Item, PlanArguments | ReviseArguments], call: Call, agent: AgentSpec
 ) -> None:
     """Record the patch a plan or revise call asks for, as far as it is sound and there is room."""
     item, asked = move
     planned: tuple[PlannedStep, ...] = asked.steps if isinstance(asked, PlanArguments) else asked.add
     kept = plan.contracted(planned, plan.room(turn) - _added(record))
-    steps = plan.placed(turn, {n: planned[n] for n in kept}, item.id, _added(record), tools)
+    steps = plan.placed(turn, {n: planned[n] for n in kept}, item.id, _added(record), agent)
     problem = ""
-    if any(p.tool in CONTROL for p in planned):
-        problem = "A step of a plan calls a tool; plan, revise, answer and ask_user are no steps."
+    if any(p.tool in CONTROL and p.tool != plan.DELEGATE for p in planned):
+        problem = "A step of a plan calls a tool or delegates; plan, revise, answer and ask_user are no steps."
     elif len({p.id for p in planned}) < len(planned):
         problem = "Every step of a plan needs an id of its own."
     elif plan.cyclic(steps):
@@ -170,7 +188,7 @@ def _patch(
 
 def _judge(record: Recorder, turn: Turn, step: StepState, call: Call, move: tuple[Item, AnswerArguments]) -> None:
     item, answer = move
-    codes = {v.subject: v.code for v in call.verdicts if v.status == "fail" and not v.subject.startswith("c")}
+    codes = {v.subject: v.code for v in call.verdicts if v.status == "fail" and v.subject[0] not in "ck"}
     failing = [n for n in range(len(answer.sentences)) if f"s{n}" in codes]
     may_ask_again = not step.spec.final and not turn.resampled and not turn.soft and plan.room(turn) > 0
     if codes and may_ask_again:
@@ -190,14 +208,22 @@ def checked_of(turn: Turn, call: Call) -> Checked:
     return next((b for b in bodies if isinstance(b, Checked)), Checked())
 
 
-def composed(turn: Turn, call: Call, lost: Sequence[StepState]) -> tuple[Item, Answer, Label]:
-    """The accepted answer call of the turn, the Answer that its verdicts leave, and the label of all its words."""
+def composed(turn: Turn, call: Call, lost: Sequence[str]) -> tuple[Item, Answer, Label]:
+    """The accepted answer call of the turn, the Answer that its verdicts leave, and the label of all its words.
+
+    `lost` says in sentences what the turn did without. Claims that specialists and the answer make are held against each other.
+    """
     item = turn.items[turn.answer_call]
     assert isinstance(item.body, ToolCall)
     arguments = answer_of(item.body)
     assert arguments is not None, "an accepted answer has arguments"
-    told = {"unknown": "may or may not have taken effect"}
-    sentences = [f"The step `{s.spec.does}` {told.get(s.outcome, 'failed')}." for s in lost]
-    weighed = check.compose(arguments, call.verdicts, checked_of(turn, call), parts_of(turn), sentences)
-    parts = [turn.items[turn.parts_item].label] if turn.parts_item else []
-    return item, weighed.answer, join([item.label, *parts])
+    answer = check.compose(arguments, call.verdicts, checked_of(turn, call), parts_of(turn), lost).answer
+    labels = [item.label] + ([turn.items[turn.parts_item].label] if turn.parts_item else [])
+    heard = [i for i in turn.items.values() if i.id not in turn.withdrawn and isinstance(i.body, Answer)]
+    said = [*(claim for i in heard if isinstance(i.body, Answer) for claim in i.body.claims), *answer.claims]
+    known = [{side.citation for side in conflict.values} for conflict in answer.conflicts]
+    found = [c for c in claims.disagreements(said) if {side.citation for side in c.values} not in known]
+    if found:
+        labels += [i.label for i in heard]
+        answer = msgspec.structs.replace(answer, conflicts=(*answer.conflicts, *found))
+    return item, answer, join(labels)

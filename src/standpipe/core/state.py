@@ -31,8 +31,6 @@ class Call(msgspec.Struct):
     key: str
     permit: Permit
     granted: int
-    scope: bool = False
-    spent: Amounts = NOTHING
     route: Route | None = None
     manifest: Manifest | None = None
     ended: int = 0
@@ -44,6 +42,9 @@ class Call(msgspec.Struct):
     output_tokens: int = -1
     items: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    scope: bool = False
+    acted: bool = False
+    spent: Amounts = NOTHING
 
 
 class StepState(msgspec.Struct):
@@ -59,6 +60,7 @@ class StepState(msgspec.Struct):
     why: str = ""
     failed: list[str] = []
     outcome: str = ""
+    reason: str = ""
     ended: int = 0
     refused: str = ""
     items: list[str] = []
@@ -89,6 +91,8 @@ class Turn(msgspec.Struct):
     """The open turn, or a scope of it: a specialist's share, whose id is that of the call that delegated to `agent`.
 
     `live` are steps that have not ended, `open` calls that have not, `unsettled` those still held for, `scopes` those open.
+    `unknown` are steps of scopes that may have taken effect, and their tools; `delegated` are the item and the step of the turn
+    that a scope works for.
     """
 
     id: str
@@ -120,7 +124,9 @@ class Turn(msgspec.Struct):
     parts_item: str = ""
     asks: dict[str, Ask] = {}
     scopes: dict[str, Turn] = {}
+    unknown: dict[str, str] = {}
     agent: str = ""
+    delegated: tuple[str, str] = ("", "")
     resampled: int = 0
     answer_call: str = ""
     judged: int = 0

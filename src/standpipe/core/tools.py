@@ -27,12 +27,11 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """An agent as rules and models see it: `answer` is the JSON Schema of its typed result, if it has one.
 
-    `specialists` are the agents it may delegate to, by name; `description` is what those who delegate are told of it.
+    `specialists` are the agents it may delegate to: what it is told of each, by name.
     """
 
     name: str
     instructions: str
     tools: tuple[ToolSpec, ...] = ()
     answer: dict[str, Any] | None = None
-    specialists: tuple[str, ...] = ()
-    description: str = ""
+    specialists: dict[str, str] = {}

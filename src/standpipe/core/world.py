@@ -89,3 +89,7 @@ class World(msgspec.Struct, frozen=True):
     access: Access
     balances: dict[str, Balance] = {}
     seen: bool = False
+
+    def agent(self, name: str) -> AgentSpec:
+        """The agent of that name; one that is gone has neither instructions nor tools."""
+        return self.agents.get(name, AgentSpec(name, ""))

@@ -21,10 +21,10 @@ from standpipe.core.details import NOT_SENT
 from standpipe.core.events import CallGranted, CallInterrupted, Event, MemoryKept, WorldRecord
 from standpipe.core.items import Answer, decode_body
 from standpipe.core.lookups import lookups
-from standpipe.core.pending import Approve, Command, Perform, Remember, pending, wakes
+from standpipe.core.pending import Approve, Command, Perform, Remember, open_turns, pending, performed, wakes
 from standpipe.core.permit import tool_of
 from standpipe.core.record import Recorder
-from standpipe.core.state import Closed, State
+from standpipe.core.state import Call, Closed, State, share_of
 from standpipe.core.world import Access, World
 from standpipe.engine.lookup import Static, look_up, recorded
 from standpipe.engine.perform import Outcome, Ports, job, perform
@@ -96,8 +96,7 @@ class _Drive:
             raise NotFound(
                 f"The agent {self.state.agent} of this session is not part of this program: resume it from the one it is in."
             )
-        turn = self.state.turn
-        arrived: list[Result | CallInterrupted] = [CallInterrupted(id) for id in turn.open] if turn is not None else []
+        arrived: list[Result | CallInterrupted] = [CallInterrupted(call.id) for call in self._open()]
         try:
             while True:
                 if await self._advance(arrived):
@@ -141,16 +140,16 @@ class _Drive:
     def _inputs(self, arrived: list[Result | CallInterrupted], now: int) -> list[Event]:
         """The facts that what arrived becomes at this place of the log; what is of no use any more becomes none."""
         state, record = self.state, Recorder(self.state.seq)
-        opened = set(state.turn.open) if state.turn is not None else set()
+        opened = {call.id for call in self._open()}
         for one in arrived:
             match one:
                 case Outcome():
                     if one.call in opened:
                         opened.discard(one.call)
-                        record.add(one.fact(record.next), self._granted(one.call), *one.sources, by=one.origin)
+                        record.add(one.fact(record.next), self._call(one.call).granted, *one.sources, by=one.origin)
                 case CallInterrupted():
                     if one.call in opened:
-                        record.add(one, self._granted(one.call), by=self.setup.by)
+                        record.add(one, self._call(one.call).granted, by=self.setup.by)
                 case Answered():
                     events = admit(state, one.wish, World(self.setup.fixed.policy, self.setup.fixed.agents, Access(0, 0)), now)
                     for event in events if isinstance(events, list) else ():
@@ -165,9 +164,14 @@ class _Drive:
                     assert_never(one)
         return record.events
 
-    def _granted(self, call: str) -> int:
-        assert self.state.turn is not None
-        return self.state.turn.calls[call].granted
+    def _open(self) -> list[Call]:
+        """The open calls that somebody outside performs, those of scopes too."""
+        return [call for turn in open_turns(self.state) for call in performed(turn)]
+
+    def _call(self, id: str) -> Call:
+        turn = share_of(self.state, id).turn
+        assert turn is not None
+        return turn.calls[id]
 
     def _append(self, events: tuple[Event, ...], world: World | None, moves: list[Move], now: int) -> Append:
         """The append of these events; without a world where they only say what came in, and nothing was decided."""
@@ -200,24 +204,25 @@ class _Drive:
         for command, task in list(self.running.items()):
             if command not in owed and not isinstance(command, Remember) and self._may_be_cut(command):
                 task.cancel()
-        turn = self.state.turn
-        for call in (turn.calls[id] for id in turn.open) if turn is not None else ():
+        for call in self._open():
             command = Perform(call.id)
             if command not in owed and command not in self.running:  # granted, and unwanted before it was begun
                 self.results.put_nowait((None, Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)))
 
     def _may_be_cut(self, command: Perform | Approve) -> bool:
         """An effect under way is not let go of before it is recorded."""
-        turn = self.state.turn
-        call = turn.calls.get(command.call) if turn is not None and isinstance(command, Perform) else None
+        if not isinstance(command, Perform):
+            return True
+        share = share_of(self.state, command.call)
+        call = share.turn.calls.get(command.call) if share.turn is not None else None
         if call is None or call.route is not None:
             return True
-        agent = self.setup.fixed.agents.get(self.state.agent)
+        agent = self.setup.fixed.agents.get(share.agent)
         tool = tool_of(agent, call.target) if agent is not None else None
         return tool is None or tool.effect == "read"
 
     def _can_approve(self, command: Approve) -> bool:
-        turn = self.state.turn
+        turn = share_of(self.state, command.ask).turn
         return self.setup.approve is not None and turn is not None and turn.asks[command.ask].kind == "approval"
 
     async def _do(self, command: Command) -> None:
@@ -244,8 +249,7 @@ class _Drive:
                 assert_never(command)
 
     async def _called(self, command: Perform) -> Outcome:
-        assert self.state.turn is not None
-        call = self.state.turn.calls[command.call]
+        call = self._call(command.call)
         if call.route is not None and call.target not in self.setup.fixed.policy.models:
             return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
         work = job(self.state, self.setup.fixed.agents, call)
@@ -256,10 +260,10 @@ class _Drive:
             return Outcome(call.id, call.step, call.target, cancelled="no longer wanted", unknown=unknown)
 
     async def _approved(self, command: Approve) -> Reply:
-        assert self.setup.approve is not None and self.state.turn is not None
-        ask = self.state.turn.asks[command.ask]
-        item = self.state.turn.items[self.state.turn.steps[ask.step].spec.item]
-        allow = await self.setup.approve(ask.id, self.state.turn.steps[ask.step].spec.does, item)
+        turn = share_of(self.state, command.ask).turn
+        assert self.setup.approve is not None and turn is not None
+        ask, step = turn.asks[command.ask], turn.steps[turn.asks[command.ask].step].spec
+        allow = await self.setup.approve(ask.id, step.does, turn.items[step.item])
         return Reply(f"{self.session}.{ask.id}", self.state.tenant, self.state.principal, ask.id, allow)
 
     def _has_work(self) -> bool:

@@ -34,6 +34,7 @@ def static(policy: Policy, agents: Mapping[str, AgentSpec]) -> Static:
     names = {name: digest_bytes(data) for name, data in encoded.items()}
     policy = msgspec.json.decode(encoded["policy"], type=Policy)
     read_back = msgspec.json.decode(encoded["agents"], type=dict[str, AgentSpec])
+    read_back = {name: read_back[name] for name in agents}  # the first one is asked where none is named
     return Static(policy, read_back, {names[name]: data for name, data in encoded.items()}, names)
 
 

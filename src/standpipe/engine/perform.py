@@ -30,7 +30,7 @@ from standpipe.core.items import (
     join,
     place,
 )
-from standpipe.core.state import Call, State, Turn
+from standpipe.core.state import Call, State, Turn, share_of
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import ModelSpec, Policy
 from standpipe.errors import StandpipeError
@@ -87,25 +87,29 @@ class Job(msgspec.Struct, frozen=True):
     principal: str
     folders: tuple[str, ...]
     agent: AgentSpec
+    is_specialist: bool
     move: ToolCall | None
     move_item: Item | None
     shown: tuple[Item, ...]
 
 
 def job(state: State, agents: Mapping[str, AgentSpec], call: Call) -> Job:
-    """What must be known of the state to perform a call of its open turn."""
-    turn = state.turn
+    """What must be known of the state to perform a call of its open turn, or of a scope of it."""
+    share = share_of(state, call.id)
+    turn = share.turn
     assert turn is not None
     step = turn.steps[call.step].spec
+    agent = agents.get(share.agent, AgentSpec(share.agent, ""))
     return Job(
         call=call,
         tenant=state.tenant,
         principal=state.principal,
         folders=turn.folders,
-        agent=agents[state.agent],
+        agent=agent,
+        is_specialist=bool(turn.agent),
         move=plan.move_of(turn, step) if step.kind == "tool" else None,
         move_item=turn.items.get(step.item),
-        shown=_shown(state, turn) if call.route is not None else (),
+        shown=_shown(share, turn) if call.route is not None else (),
     )
 
 
@@ -182,7 +186,7 @@ async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
     if driver is None:
         return _failed(job, Failed(Fault("unavailable", f"No driver for provider {model.provider}.")))
     items = await _with_bodies(ports.log, job)
-    controls = [_typed(tool, job.agent) if tool.name == "answer" else tool for tool in ports.controls]
+    controls = _controls(ports.controls, job)
     tools = [t for t in controls if t.name == "answer"] if manifest.final else [*controls, *_offered(job)]
     prompt = Prompt(job.agent.instructions, items, tuple(tools), manifest.output_tokens_max)
     if _revoked(ports, job):
@@ -207,6 +211,28 @@ def _typed(answer: ToolSpec, agent: AgentSpec) -> ToolSpec:
     definitions = {**answer.parameters.get("$defs", {}), **agent.answer.get("$defs", {})}  # references count from the root
     properties = {**answer.parameters.get("properties", {}), "value": value}
     return msgspec.structs.replace(answer, parameters={**answer.parameters, "properties": properties, "$defs": definitions})
+
+
+def _controls(controls: Sequence[ToolSpec], job: Job) -> list[ToolSpec]:
+    """The moves this agent has: only who has specialists delegates, and a specialist asks nobody but its sources."""
+    fitting = []
+    for tool in controls:
+        if tool.name == "answer":
+            fitting.append(_typed(tool, job.agent))
+        elif tool.name == plan.DELEGATE and job.agent.specialists:
+            fitting.append(_naming(tool, job.agent.specialists))
+        elif tool.name != plan.DELEGATE and not (tool.name == "ask_user" and job.is_specialist):
+            fitting.append(tool)
+    return fitting
+
+
+def _naming(delegate: ToolSpec, specialists: Mapping[str, str]) -> ToolSpec:
+    """The delegate tool with the specialists there are, a line each."""
+    lines = [delegate.description, *(f"{name}: {description}" for name, description in specialists.items())]
+    properties = {**delegate.parameters.get("properties", {}), "to": {"type": "string", "enum": list(specialists)}}
+    return msgspec.structs.replace(
+        delegate, description="\n".join(lines), parameters={**delegate.parameters, "properties": properties}
+    )
 
 
 def _offered(job: Job) -> list[ToolSpec]:
