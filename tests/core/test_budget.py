@@ -165,7 +165,9 @@ def test_what_an_agent_adds_to_a_prompt_is_not_underestimated(
 def test_the_size_of_an_agent_is_that_of_its_parts() -> None:
     tool = ToolSpec("abc", "Tüv.", {"a": 1})
     agent = AgentSpec("a", "Ünder", (tool, tool), {"b": 2})
-    assert budget.agent_bytes(agent) == 6 + 2 * (3 + 5 + 7 + budget.TOOL_OVERHEAD_BYTES) + 7 + 2 * 2 + budget.CALL_OVERHEAD_BYTES
+    assert (
+        budget.agent_bytes(agent) == 6 + 2 * (3 + 5 + 7 + budget.TOOL_OVERHEAD_BYTES) + 7 + 2 * 2 + budget.CALL_OVERHEAD_BYTES
+    )
 
 
 def test_the_overhead_of_a_call_holds_the_control_tools() -> None:

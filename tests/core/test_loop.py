@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 import pytest
-from tests.core.desk import AGENT, NOW, Desk, call_of, passage, policy, source
+from tests.core.desk import NOW, Desk, call_of, passage, policy, source
+from tests.core.specialists import delegated
 
 from standpipe.core import decide as rules
 from standpipe.core.admit import Ask, Cancel, Reply
@@ -39,7 +39,6 @@ from standpipe.core.lookups import lookups
 from standpipe.core.pending import Approve, Perform, Remember, pending, wakes
 from standpipe.core.record import Recorder
 from standpipe.core.state import State
-from standpipe.core.tools import AgentSpec
 from standpipe.core.world import Questions, World
 
 ANSWER = call_of("answer", sentences=[{"text": "It is 3."}])
@@ -85,14 +84,6 @@ def reading() -> Desk:
     return desk.came(call_of("read", source="a")).came(passage("a", "The limit is 3."))
 
 
-def delegating() -> Desk:
-    """A turn in which a specialist is at work."""
-    agent = msgspec.structs.replace(AGENT, specialists={"analyst": "Knows."})
-    desk = Desk(agent)
-    desk.agents["analyst"] = AgentSpec("analyst", "Analyse.")
-    return desk.ask().came(call_of("delegate", to="analyst", task="What is the limit?"))
-
-
 def until(desk: Desk, kind: type[Fact]) -> tuple[State, World, int]:
     """Decide rule by rule until the next to speak says a fact of this kind: what it sees."""
     for _ in range(50):
@@ -117,7 +108,7 @@ NEEDED: dict[str, tuple[Callable[[], Desk], type[Fact]]] = {
     "_withdraw": (lambda: _denied(reading(), "a"), ItemsWithdrawn),
     "_unpark": (lambda: wish(asking()), TurnUnparked),
     "_watch_time": (lambda: later(Desk().ask(), 50_000), DeadlinePassed),
-    "_recall": (lambda: cancelled(delegating()), ScopeCancelled),
+    "_recall": (lambda: cancelled(delegated()), ScopeCancelled),
     "_end_steps": (lambda: came(reading(), ANSWER, verdicts=PASSED), AnswerJudged),
     "_finish": (lambda: came(Desk().ask(), ANSWER, verdicts=PASSED), TurnEnded),
     "_extend": (lambda: wish(Desk()), PlanPatched),
