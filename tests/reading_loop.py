@@ -1,7 +1,8 @@
 """Plays the runtime for the keyless reader: naive BM25 over passages, plan and revise carried out, until it answers.
 
 Documents are cut as the index cuts them, a read covers the hits of its document, a turn has sixteen steps, every call is
-checked against its types and every sentence more strictly than real answers are.
+checked against its types and every sentence more strictly than real answers are. Specialists are readers of their own, each
+with sixteen steps and a library of its own, or are lost.
 """
 
 from __future__ import annotations
@@ -15,8 +16,32 @@ from typing import Any
 
 import msgspec
 
-from standpipe.core.control import AnswerArguments, PlanArguments, PlannedStep, ReadArguments, ReviseArguments, SearchArguments
-from standpipe.core.items import Answer, Body, Draft, Failure, Item, Passage, Text, ToolCall, place
+from standpipe.core.control import (
+    AnswerArguments,
+    DelegateArguments,
+    PlanArguments,
+    PlannedStep,
+    ReadArguments,
+    ReviseArguments,
+    SearchArguments,
+)
+from standpipe.core.items import (
+    Answer,
+    Body,
+    Citation,
+    Claim,
+    Conflict,
+    ConflictValue,
+    Draft,
+    Failure,
+    Gap,
+    Item,
+    Passage,
+    Sentence,
+    Text,
+    ToolCall,
+    place,
+)
 from standpipe.core.passages import Piece, passages, sections
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.models.extractive import respond
@@ -76,8 +101,36 @@ def _words(text: str) -> Iterable[str]:
     return (word.removesuffix("s") for word in re.findall(r"[a-z0-9]+", spaced.lower()))
 
 
+class Specialist(msgspec.Struct, frozen=True):
+    """What a specialist is said to do, and what it reads; without a library its work fails."""
+
+    does: str
+    library: Library | None = None
+
+
+def delegate(specialists: Mapping[str, str]) -> ToolSpec:
+    """The tool that offers specialists, each with what it does."""
+    said = "".join(f"\n{name}: {does}" for name, does in specialists.items())
+    return ToolSpec("delegate", f"Give a task to a specialist.{said}", {"properties": {"to": {"enum": list(specialists)}}})
+
+
+def reported(answer: AnswerArguments) -> Answer:
+    """An answer as the checks leave it if they find nothing: quotes become citations."""
+
+    def cited(side: Any) -> Citation:
+        return Citation(side.source, "v1", side.quote, "docs")
+
+    return Answer(
+        sentences=tuple(Sentence(s.text, tuple(map(cited, s.citations)), s.part) for s in answer.sentences),
+        gaps=tuple(Gap(gap.text, gap.part) for gap in answer.gaps),
+        conflicts=tuple(Conflict(c.about, tuple(ConflictValue(v.value, cited(v)) for v in c.values)) for c in answer.conflicts),
+        claims=tuple(Claim(c.subject, c.predicate, c.value, cited(c), c.unit, c.time) for c in answer.claims),
+    )
+
+
 class Played(msgspec.Struct):
-    """How a turn went: its answer, the plan, the revisions, all items, and how many times the reader was asked."""
+    """How a turn went: its answer, the plan, the revisions, all items, how many times the reader was asked, and what it asked
+    specialists."""
 
     answer: AnswerArguments
     plan: PlanArguments | None
@@ -85,6 +138,8 @@ class Played(msgspec.Struct):
     items: list[Item]
     rounds: int
     steps: int
+    asked: list[DelegateArguments] = []
+    reports: dict[str, AnswerArguments] = {}
 
     @property
     def sources(self) -> list[str]:
@@ -100,10 +155,19 @@ class Played(msgspec.Struct):
 class Loop:
     """One turn. `withdrawn` documents are found at first, give nothing when read, and vanish from then on."""
 
-    def __init__(self, library: Library, tools: Sequence[ToolSpec] = TOOLS, withdrawn: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        library: Library,
+        tools: Sequence[ToolSpec] = TOOLS,
+        withdrawn: frozenset[str] = frozenset(),
+        specialists: Mapping[str, Specialist] | None = None,
+    ) -> None:
         self.library = library
-        self.tools = tools
+        self.specialists = specialists or {}
+        self.tools = [*tools, delegate({n: s.does for n, s in self.specialists.items()})] if specialists else tools
         self.withdrawn = withdrawn
+        self.asked: list[DelegateArguments] = []
+        self.reports: dict[str, AnswerArguments] = {}
         self.gone = False
         self.items: list[Item] = []
         self.steps = 1  # the one that is kept for the end
@@ -116,12 +180,12 @@ class Loop:
         self.items.append(item)
         return item.id
 
-    def play(self, question: str, earlier: Sequence[tuple[str, Body]] = ()) -> Played:
-        """Ask, carry out what the reader calls, until it answers."""
+    def play(self, question: str, earlier: Sequence[tuple[str, Body]] = (), by: str = "user") -> Played:
+        """Ask, carry out what the reader calls, until it answers. `by` is who asks: "user", or "task" for an agent."""
         for asked, answered in earlier:
             self.add(Text(asked), "user")
             self.add(answered, "extractive")
-        self.add(Text(question), "user")
+        self.add(Text(question), by)
         self.add(ToolCall("search", {"query": question, "limit": 8}), "runtime")
         self.steps += 1
         for passage in self.library.search(question):
@@ -130,7 +194,8 @@ class Loop:
             self.steps += 1
             answer = self.round()
             if answer is not None:
-                return Played(answer, self.plan, self.revisions, self.items, rounds, self.steps)
+                made = (self.items, rounds, self.steps, self.asked, self.reports)
+                return Played(answer, self.plan, self.revisions, *made)
         raise AssertionError("no answer after eight rounds")
 
     def round(self) -> AnswerArguments | None:
@@ -150,9 +215,21 @@ class Loop:
                 revision = msgspec.convert(call.arguments, ReviseArguments)
                 self.revisions.append(revision)
                 self.carry_out(revision.add, made)
+            elif call.name == "delegate":
+                self.ask(msgspec.convert(call.arguments, DelegateArguments), made)
             else:
                 self.perform(call.name, call.arguments, made, f"st{self.steps}")
         return None
+
+    def ask(self, asked: DelegateArguments, made: str) -> None:
+        """Let a specialist play a turn of its own; what comes back."""
+        self.asked.append(asked)
+        library = self.specialists[asked.to].library
+        if library is None:
+            self.add(Failure("timeout", "It did not answer in time."), "runtime", made)
+            return
+        answer = self.reports[asked.to] = Loop(library).play(asked.task, by="task").answer
+        self.add(reported(answer), f"agent:{asked.to}", made)
 
     def shown(self) -> list[Item]:
         """What the reader sees: no hits of documents that were read, nothing of withdrawn ones."""

@@ -41,11 +41,9 @@ def respond(conversation: Sequence[Item], tools: Sequence[ToolSpec]) -> list[Too
     if question.follow == "shorter" and evidence.earlier[-1][1].sentences and not evidence.made("answer"):
         return [_call("answer", shortened(evidence.earlier[-1][1]))]
     if not _must_answer(evidence):
-        able = bool(offered & {"search", "read"})
-        asked = [_call(DELEGATE, one) for one in delegations(question, evidence, lenses, specialists(tools), able=able)]
-        move = _look(question, evidence, lenses, offered) if able else None
-        steps = move is not None and bool(move.steps)
-        if steps or asked:
+        move = _look(question, evidence, lenses, offered) if offered & {"search", "read"} else None
+        asked = [_call(DELEGATE, one) for one in delegations(question, evidence, lenses, specialists(tools), move)]
+        if asked or (move is not None and move.steps):
             return [*_calls(move or Move((), "specialists look"), question, evidence, offered), *asked]
     return [_call("answer", answer(question, evidence, lenses, _refused(evidence)))]
 

@@ -17,7 +17,7 @@ from standpipe.core.control import AnswerClaim, AnswerSentence
 from standpipe.drivers.models.reading.conflict import FILLER, PER, Statement, content_of, statements, subject_of
 from standpipe.drivers.models.reading.cues import heading_fits
 from standpipe.drivers.models.reading.evidence import Cited, Document, dates
-from standpipe.drivers.models.reading.measures import Measure, measures
+from standpipe.drivers.models.reading.measures import Measure
 from standpipe.drivers.models.reading.question import Term
 from standpipe.drivers.models.reading.terms import STOP, WEAK, pieces, stem, terms, words
 
@@ -109,8 +109,6 @@ def _stated(document: Document) -> Iterator[Stated]:
             yield _amount(statement)
     for cited in document.cited:
         text = cited.unit.text
-        if measures(text):
-            continue
         version = _VERSION.search(text)
         if version and len(content_of(text)) <= _PREDICATE_MAX:
             yield Stated(document, cited, f"{text[: version.start()]} {text[version.end() :]}", version[0], kind="version")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import msgspec
 
 from standpipe.core.control import DelegateArguments
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.models.reading.evidence import Evidence
+from standpipe.drivers.models.reading.planning import Move
 from standpipe.drivers.models.reading.question import Question
 from standpipe.drivers.models.reading.relevance import Lens
 from standpipe.drivers.models.reading.terms import STOP, WEAK, flow, pieces, terms, words
 
 DELEGATE = "delegate"
 SPECIALISTS_MAX = 5
-_ASKED, _TITLED, _SEEN = 3, 2, 1  # where a word of a description is met: in the question, in a title or path, in a text
+_ASKED, _TITLED, _SEEN = 3, 2, 1  # where a word is met: in the question, in a title, path or search of one's own, in a text
 _WHY_MAX = 6
 _FIELD_CHARS = 400
 _BEFORE_CHARS = 2_000
@@ -43,39 +45,60 @@ def specialists(tools: Sequence[ToolSpec]) -> list[Specialist]:
 
 
 def delegations(
-    question: Question, evidence: Evidence, lenses: Sequence[Lens], offered: Sequence[Specialist], *, able: bool
+    question: Question, evidence: Evidence, lenses: Sequence[Lens], offered: Sequence[Specialist], move: Move | None
 ) -> list[DelegateArguments]:
     """A task for each specialist whose field is spoken of, the closest first; none once the turn has delegated.
 
-    `able`: this model can look itself, so that it can do without any one of them.
+    `move` is what this model looks for next itself; without that it cannot do without them.
     """
     if not offered or evidence.delegated:
         return []
-    fits = [(_fit(one, question, evidence, lenses), one) for one in offered]
+    asked = terms(question.text) | frozenset(stem for lens in lenses for stem in lens.said)
+    queries = [str(step.arguments.get("query", "")) for step in move.steps] if move is not None else []
+    wanted = _Spoken(asked, terms(" ".join(queries)), evidence)
+    fits = [(_fit(one, wanted), one) for one in offered]
     chosen = sorted((pair for pair in fits if pair[0]), key=lambda pair: -sum(pair[0].values()))[:SPECIALISTS_MAX]
     task = _asked(question, evidence, lenses)
     return [
         DelegateArguments(
-            one.name, f"Field: {_field(one)}\n{task}", optional=able, why=f"spoken of: {', '.join([*fit][:_WHY_MAX])}"
+            one.name,
+            f"Field: {_field(one)}\n{task}",
+            optional=move is not None,
+            why=f"spoken of: {', '.join([*fit][:_WHY_MAX])}",
         )
         for fit, one in chosen
     ]
 
 
-def _fit(one: Specialist, question: Question, evidence: Evidence, lenses: Sequence[Lens]) -> dict[str, int]:
-    """The words of a specialist's name and description that are spoken of, and how much each tells."""
-    asked = terms(question.text) | frozenset(stem for lens in lenses for stem in lens.said)
-    titled = frozenset[str]().union(*(d.name | d.headings | terms(d.group.replace("_", " ")) for d in evidence.documents))
-    found: dict[str, int] = {}
-    for word in words(f"{one.name.replace('_', ' ')} {one.does}"):
-        own = frozenset(pieces(word))
-        if not own or word.isdigit():
-            continue
-        weak = own <= WEAK  # everyday words tell only where they are prominent
-        seen = not weak and any(own <= document.vocabulary for document in evidence.documents)
-        if worth := _ASKED if own <= asked else _TITLED if own <= titled else _SEEN * seen:
-            found.setdefault(word.lower(), _SEEN if weak else worth)
-    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+class _Spoken(msgspec.Struct, frozen=True, dict=True):
+    """What is spoken of: in the question, in the searches that are next, in what was found."""
+
+    asked: frozenset[str]
+    searched: frozenset[str]
+    evidence: Evidence
+
+    @cached_property
+    def titled(self) -> frozenset[str]:
+        """The terms of titles and paths."""
+        found = (d.name | d.headings | terms(d.group.replace("_", " ")) for d in self.evidence.documents)
+        return self.searched.union(*found)
+
+    def worth(self, word: frozenset[str]) -> int:
+        """How much it tells that a description has this word; everyday words tell only where they are prominent."""
+        weak = word <= WEAK
+        if word <= self.asked:
+            return _SEEN if weak else _ASKED
+        if word <= self.titled:
+            return _SEEN if weak else _TITLED
+        return _SEEN * (not weak and any(word <= document.vocabulary for document in self.evidence.documents))
+
+
+def _fit(one: Specialist, spoken: _Spoken) -> dict[str, int]:
+    """The words of a specialist's name and description that are spoken of, those that tell most first."""
+    said = words(f"{one.name.replace('_', ' ')} {one.does}")
+    own = {word.lower(): frozenset(pieces(word)) for word in said if not word.isdigit()}
+    found = {word: spoken.worth(stems) for word, stems in own.items() if stems}
+    return dict(sorted(((word, worth) for word, worth in found.items() if worth), key=lambda pair: -pair[1]))
 
 
 def _field(one: Specialist) -> str:
