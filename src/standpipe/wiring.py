@@ -51,7 +51,8 @@ CONTROLS = tuple(ToolSpec(name, kind.__doc__ or name, plain_schema(kind), effect
 
 class Agent(msgspec.Struct, frozen=True):
     """An agent: instructions, its own tools beside search and read, the specialists it may delegate to, and the type or JSON
-    Schema of its typed result. `description` is what those who may delegate to it are told of it."""
+    Schema of its typed result. `description` is what those who may delegate to it are told of it; `documents` keeps it to paths
+    that fit one of these patterns (`services/*`), whatever its principal may read."""
 
     name: str
     instructions: str = INSTRUCTIONS
@@ -59,13 +60,15 @@ class Agent(msgspec.Struct, frozen=True):
     specialists: Sequence[Agent] = ()
     answer: Any = None
     description: str = ""
+    documents: Sequence[str] = ()
 
     @property
     def spec(self) -> AgentSpec:
         """The agent as rules and models see it."""
         schema = self.answer if self.answer is None or isinstance(self.answer, dict) else plain_schema(self.answer)
         tools = (SEARCH, READ, *(tool.spec for tool in self.tools))
-        return AgentSpec(self.name, self.instructions, tools, schema, {s.name: s.description for s in self.specialists})
+        specialists = {s.name: s.description for s in self.specialists}
+        return AgentSpec(self.name, self.instructions, tools, schema, specialists, tuple(self.documents))
 
 
 COORDINATOR = Agent("coordinator")

@@ -177,6 +177,12 @@ def explain(relations: Graph, principal: str, object: str, relation: str = "read
     return ()
 
 
+def within(patterns: Iterable[str], path: str) -> bool:
+    """Whether a path fits one of the patterns (`*` is any characters, `/` too); without patterns all do."""
+    some = tuple(patterns)
+    return not some or any(_matches(tuple(_collapsed(pattern).split("*")), path) for pattern in some)
+
+
 def _reached(relations: Graph, principal: str) -> Iterator[tuple[Relation, Relation | None]]:
     """Every relation that grants the principal something, nearest first, and the one that led to it."""
     seen: set[tuple[str, str]] = set()

@@ -27,7 +27,8 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """An agent as rules and models see it: `answer` is the JSON Schema of its typed result, if it has one.
 
-    `specialists` are the agents it may delegate to: what it is told of each, by name.
+    `specialists` are the agents it may delegate to: what it is told of each, by name. `documents` are patterns of paths (`*` is
+    any characters): it may read no others, whatever its principal may; without any, none are kept from it.
     """
 
     name: str
@@ -35,3 +36,4 @@ class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     tools: tuple[ToolSpec, ...] = ()
     answer: dict[str, Any] | None = None
     specialists: dict[str, str] = {}
+    documents: tuple[str, ...] = ()

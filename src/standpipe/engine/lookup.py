@@ -9,6 +9,7 @@ import msgspec
 from standpipe.core.events import WorldRecord
 from standpipe.core.ids import digest, digest_bytes
 from standpipe.core.items import Source
+from standpipe.core.relations import within
 from standpipe.core.tools import AgentSpec
 from standpipe.core.world import Access, CallQuestion, Policy, Questions, World
 from standpipe.ports import AccessStore, Log, Rights, Search
@@ -47,7 +48,8 @@ async def look_up(log: Log, search: Search, access: AccessStore, fixed: Static, 
         allowed: list[str] = []
         refused: list[str] = []
         for call in asked.calls:
-            verdict = allowed if await _permitted(search, rights, asked, call) else refused
+            narrow = fixed.agents[call.agent].documents if call.agent in fixed.agents else ()
+            verdict = allowed if await _permitted(search, rights, asked, call, narrow) else refused
             verdict.append(digest(call))
         if access.heads(asked.tenant) == heads:
             break
@@ -68,14 +70,17 @@ def object_of(source: Source) -> str:
     return DOCUMENT + source.path if source.folder else source.path
 
 
-async def _permitted(search: Search, rights: Mapping[str, Rights], asked: Questions, call: CallQuestion) -> bool:
+async def _permitted(
+    search: Search, rights: Mapping[str, Rights], asked: Questions, call: CallQuestion, narrow: tuple[str, ...]
+) -> bool:
+    """What the principal may, and the agent: `narrow` are the documents it is kept to."""
     for resource in call.resources:
         if not resource.startswith(DOCUMENT):
             if not rights[""].allows(resource):
                 return False
             continue
         path = resource.removeprefix(DOCUMENT)
-        visible = [f for f in asked.folders if rights[f].allows(resource)]
+        visible = [f for f in asked.folders if rights[f].allows(resource) and within(narrow, path)]
         if not any([await search.document(asked.tenant, folder, path) is not None for folder in visible]):
             return False
     return True

@@ -15,6 +15,7 @@ from standpipe.core.control import ReadArguments, SearchArguments
 from standpipe.core.details import Fault
 from standpipe.core.items import Draft, Failure, Label, Passage, Source, Text
 from standpipe.core.passages import sections
+from standpipe.core.relations import within
 from standpipe.core.tools import ToolSpec
 from standpipe.ports import AccessStore, Document, Failed, Hit, Reply, Rights, Search, ToolRequest
 
@@ -79,7 +80,7 @@ class DocumentTools:
 
     async def _find(self, request: ToolRequest, asked: SearchArguments, rights: Mapping[str, Rights]) -> Reply:
         def visible(folder: str, path: str) -> bool:
-            return rights[folder].allows(f"document:{path}")
+            return rights[folder].allows(f"document:{path}") and within(request.agent.documents, path)
 
         limit = max(1, asked.limit)
         hits = await self._search.find(request.tenant, request.folders, asked.query, limit, visible, owner=request.principal)
@@ -89,7 +90,7 @@ class DocumentTools:
 
     async def _read(self, request: ToolRequest, source: str, rights: Mapping[str, Rights]) -> Reply:
         for folder in request.folders:
-            if rights[folder].allows(f"document:{source}"):
+            if rights[folder].allows(f"document:{source}") and within(request.agent.documents, source):
                 document = await self._search.document(request.tenant, folder, source)
                 if document is not None:
                     return Reply(_whole(folder, document))
