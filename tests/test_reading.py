@@ -80,7 +80,7 @@ PLAIN = "Servers\n\nWHAT THEY DO\n\nThey serve. They rest.\n\nname   port\nalpha
 
 
 def read(text: str) -> list[Unit]:
-    return units(text, whole=True)
+    return [*units(text, whole=True)]
 
 
 def said(text: str) -> list[str]:

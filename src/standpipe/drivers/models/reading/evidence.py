@@ -9,7 +9,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
@@ -111,7 +111,10 @@ class Document(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def counts(self) -> Counter[str]:
         """How often each term occurs in the text."""
-        return Counter(term for passage in self.passages for word in words(passage.text) for term in forms(word))
+        found: Counter[str] = Counter()
+        for passage in self.passages:
+            found.update(_counted(passage.text))
+        return found
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
@@ -135,6 +138,11 @@ class Document(msgspec.Struct, frozen=True, dict=True):
         opening = " ".join(passage.text for passage in self.passages[:2])[:800]
         said = dates(opening)
         return said[0] if said else ()
+
+
+@lru_cache(maxsize=512)  # every move of a turn, and every specialist, reads the same passages again
+def _counted(text: str) -> Counter[str]:
+    return Counter(term for word in words(text) for term in forms(word))
 
 
 class Move(msgspec.Struct, frozen=True):

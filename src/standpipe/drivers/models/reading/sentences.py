@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import msgspec
 
@@ -79,7 +79,8 @@ def clean(raw: str) -> str:
     return _CHECKBOX.sub("", text[:-1] if text.endswith("::") else text)
 
 
-def units(text: str, headings: tuple[str, ...] = (), *, whole: bool = False) -> list[Unit]:
+@lru_cache(maxsize=256)  # every move of a turn, and every specialist, reads the same documents again
+def units(text: str, headings: tuple[str, ...] = (), *, whole: bool = False) -> tuple[Unit, ...]:
     """Everything in a text that can be quoted, in its order; `headings` are those it stands under, `whole` says that it is
     a document from its beginning."""
     found: list[Unit] = []
@@ -111,7 +112,7 @@ def units(text: str, headings: tuple[str, ...] = (), *, whole: bool = False) -> 
             parents = [pair for pair in parents if pair[1]]
         else:
             lead = (block.indent, last, path) if last.rstrip("*_ ").endswith((":", ",")) else None
-    return found
+    return tuple(found)
 
 
 def _path(outer: tuple[str, ...], inner: tuple[str, ...]) -> tuple[str, ...]:
