@@ -14,7 +14,8 @@ from statistics import median
 
 import apsw
 
-from bench.apart import ROOT, STORES
+import standpipe
+from bench.apart import STORES
 from bench.benchmarks import BENCHMARKS, Asked, run
 from bench.size import Figures
 
@@ -22,8 +23,12 @@ RUNS = 3
 """How often each benchmark is run."""
 BUSY = 0.5
 """Above this load before a run, something else was at work on the machine."""
-NOTES = Path(__file__).with_name("NOTES.md")
-"""What a person has to say of the figures; it stands below them."""
+
+ABOUT = """
+A step is a model call that returns 1 KB and a tool call that returns 2 KB, stubs in the process, each durable before the
+next begins. The bare writer makes the same bytes as durable and does nothing else. A case that would take longer than a
+minute is broken off: `n` says how many steps or sessions there were, and the case how far it came."""
+"""What a reader must know to read the tables."""
 
 
 def main() -> None:
@@ -37,8 +42,7 @@ def main() -> None:
             print(f"bench {name} (load {loads[-1]:.1f})", flush=True)
             runs.append(run(name, Asked(rounds=1)))
     lines = [*_head(loads, time.monotonic() - began), *(line for name, runs in taken.items() for line in _section(name, runs))]
-    notes = ["", NOTES.read_text(encoding="utf-8").rstrip()] if NOTES.exists() else []
-    Path(__file__).with_name("RESULTS.md").write_text("\n".join([*lines, *notes]) + "\n", encoding="utf-8")
+    Path(__file__).with_name("RESULTS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _head(loads: Sequence[float], took_s: float) -> Iterator[str]:
@@ -46,6 +50,7 @@ def _head(loads: Sequence[float], took_s: float) -> Iterator[str]:
     yield ""
     yield f"Written by `make bench` on {time.strftime('%Y-%m-%d', time.gmtime())}, {_revision()}: the median of {RUNS} runs,"
     yield f"least and greatest in brackets; it took {took_s / 60:.0f} minutes."
+    yield ABOUT
     yield ""
     yield f"- Machine: {_processor()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release()}."
     yield f"- A file appended to and synced: {_sync_ms():.2f} ms (median)."
@@ -85,7 +90,9 @@ def _cell(values: Sequence[float | int | str]) -> str:
 
 def _revision() -> str:
     try:
-        said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True)
+        where = Path(standpipe.__file__).parent  # the code that is measured, wherever it is
+        command = ["git", "describe", "--always", "--dirty"]
+        said = subprocess.run(command, cwd=where, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return f"version {version('standpipe')}"
     return f"commit {said.stdout.strip()}"

@@ -17,9 +17,10 @@ import msgspec
 
 import standpipe as sp
 from bench.payload import MODEL_BYTES, STEPS, TOOL_BYTES, text
+from standpipe import ToolCall
 from standpipe.core.items import Text
 
-Said = str | Sequence[sp.ToolCall | Text]
+Said = str | Sequence[ToolCall | Text]
 Respond = Callable[[list[sp.Item], list[Any]], Awaitable[Said]]
 
 LONGEST = 2.5
@@ -80,7 +81,7 @@ class Stub:
             del self._turns[question]
             return "All records were read."
         key = f"{question.partition(' ')[0]}.{turn.calls}"
-        return [Text(text(key, MODEL_BYTES)), sp.ToolCall("record", {"id": key, "shelf": turn.calls})]
+        return [Text(text(key, MODEL_BYTES)), ToolCall("record", {"id": key, "shelf": turn.calls})]
 
 
 @sp.tool(effect="read", resource="shelf:{shelf}")

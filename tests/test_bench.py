@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apsw
 import pytest
 from bench.apart import measured, row
 from bench.benchmarks import BENCHMARKS, Asked, run, table
-from bench.gauge import percentile
-from bench.payload import STEPS, text
+from bench.gauge import percentile, stored_bytes
+from bench.payload import MODEL_BYTES, STEPS, TOOL_BYTES, text
 from bench.results import _cell, _section
 from bench.size import Figures, Size
 
@@ -30,6 +31,7 @@ def test_w1_prints_us_the_bare_writer_and_every_peer_that_was_asked_for() -> Non
     assert [one["system"] for one in rows] == ["standpipe", "bare-sqlite", "nobody"]
     assert {one["case"] for one in rows} == {"sessions=2"}
     assert all(set(one) >= SPEED and one["errors"] == 0 for one in rows[:2]), rows
+    assert all(int(one["stored_bytes_per_step"]) > MODEL_BYTES + TOOL_BYTES for one in rows[:2])
     assert all(int(one["n"]) % STEPS == 0 and int(one["n"]) >= 2 * STEPS for one in rows[:2])
     assert set(rows[2]) == {"system", "case", "error"}
 
@@ -90,6 +92,17 @@ def test_a_row_is_the_median_of_its_rounds() -> None:
 
     assert row("a", "b", [*rounds, {"error": "broke"}]) == {"system": "a", "case": "b", "n": 60, "errors": 0, "p50_ms": 2.0}
     assert json.loads(table([{"n": 1}, {"n": 2}])) == [{"n": 1}, {"n": 2}]
+
+
+def test_bytes_of_a_store_are_those_after_a_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    con = apsw.Connection(str(path))
+    con.execute("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE a (b)").fetchall()
+    for _ in range(20):
+        con.execute("UPDATE a SET b = 1; DELETE FROM a; INSERT INTO a VALUES (zeroblob(100000))")
+
+    assert 100_000 < stored_bytes(path) < 200_000
+    con.close()
 
 
 def test_percentiles_are_of_nearest_rank() -> None:
