@@ -49,8 +49,8 @@ answers = st.builds(
     st.lists(
         st.builds(Conflict, texts, st.lists(st.builds(ConflictValue, texts, citations), max_size=3).map(tuple)), max_size=3
     ).map(tuple),
-    st.lists(st.builds(Claim, texts, texts, texts, citations, texts, texts), max_size=4).map(tuple),
     values,
+    st.lists(st.builds(Claim, texts, texts, texts, citations, texts, texts), max_size=4).map(tuple),
 )
 passages = st.builds(
     Passage,

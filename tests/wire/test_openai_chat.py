@@ -143,8 +143,8 @@ def test_what_a_specialist_found_is_the_result_of_the_call_that_delegated() -> N
         (Sentence("It allows 50.", (is_, was)),),
         (Gap("Since when?"),),
         (Conflict("the limit", (ConflictValue("20", was), ConflictValue("50", is_))),),
-        (Claim("pool", "limit", "50", is_, "connections", "since June"), Claim("pool", "owner", "Ana", was)),
         {"limit": 50},
+        (Claim("pool", "limit", "50", is_, "connections", "since June"), Claim("pool", "owner", "Ana", was)),
     )
     ask = item("5.0", ToolCall("delegate", {"to": "analyst", "task": "Look at the pool."}), "large")
     came = item("9.0", found, "agent:analyst", "5.0", "st3")
@@ -229,6 +229,20 @@ def test_a_typed_answer_is_within_its_bound_too() -> None:
     typed = msgspec.structs.replace(answer, parameters={**answer.parameters, "properties": fields})
     _within(Prompt("Say.", (QUESTION,), (*(t for t in CONTROLS if t.name != "answer"), typed), 9), agent)
     assert AnswerArguments.__struct_fields__[-1] == "value"
+
+
+def test_specialists_are_named_within_their_bound_too() -> None:
+    others = {f"specialist{n}": 'Knows "all" about it.' * (n % 3) for n in range(60)}
+    agent = AgentSpec("agent", "Say.", specialists=others)
+    tools = [t if t.name != "delegate" else _naming(t, others) for t in CONTROLS]
+    _within(Prompt("Say.", (QUESTION,), tuple(tools), 9), agent)
+
+
+def _naming(delegate: ToolSpec, others: dict[str, str]) -> ToolSpec:
+    to = {"type": "string", "enum": list(others)}
+    told = "\n".join([delegate.description, *(f"{name}: {text}" for name, text in others.items())])
+    parameters = {**delegate.parameters, "properties": {**delegate.parameters["properties"], "to": to}}
+    return msgspec.structs.replace(delegate, description=told, parameters=parameters)
 
 
 def _within(prompt: Prompt, agent: AgentSpec) -> None:

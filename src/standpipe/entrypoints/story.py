@@ -41,6 +41,7 @@ from standpipe.core.events import (
 from standpipe.core.frames import items_of
 from standpipe.core.ids import scope_of
 from standpipe.core.items import Item, Source, Text, ToolCall
+from standpipe.core.supervise import LOST
 from standpipe.entrypoints.places import depth_of, place_of
 from standpipe.entrypoints.words import plural, shortened
 
@@ -48,8 +49,6 @@ TURNS_OPEN_MAX = WAITING_MAX + 1
 """The turn that runs and those that wait for it."""
 ABOUT_CHARS = 72
 """A step is named by its arguments up to this length."""
-LOST = ("dropped", "failed", "refused", "withdrawn")
-"""How a step ends whose specialist's work the turn does without."""
 
 
 @dataclass
