@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from standpipe.core.amounts import Amounts
-from standpipe.core.details import Route, Usage
+from standpipe.core.details import Step, Usage
 from standpipe.core.events import (
     AnswerJudged,
     CallCompleted,
@@ -17,17 +16,23 @@ from standpipe.core.events import (
     Frame,
     ItemsWithdrawn,
     PlanPatched,
+    ScopeEnded,
+    ScopeStarted,
     StepEnded,
     TurnEnded,
     TurnRequested,
     TurnStarted,
 )
-from standpipe.core.items import Answer, Citation, Item, Label, Passage, Source, join
-from standpipe.core.past import Past, counted, said_of, said_of_fact
+from standpipe.core.ids import item_id
+from standpipe.core.items import Answer, Citation, ConflictValue, Item, Label, Passage, Source, join
+from standpipe.core.past import PASSED, Past, amounted, counted, routed, said_of, said_of_claim, said_of_fact, valued
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What one turn came to; `outcome` is empty while it runs. Times are wall time in ms since 1970."""
+    """What one turn came to; `outcome` is empty while it runs. Times are wall time in ms since 1970.
+
+    Calls and tokens are those of its specialists too, plan epochs its own.
+    """
 
     turn: str
     outcome: str = ""
@@ -83,7 +88,9 @@ def _counted(seen: Summary, event: Event, at: int, current: str) -> Summary:
             return msgspec.structs.replace(seen, model_calls=models, tool_calls=seen.tool_calls + (route is None))
         case CallCompleted(usage=usage) | CallFailed(usage=usage):
             return msgspec.structs.replace(seen, tokens=seen.tokens + _tokens(usage))
-        case PlanPatched(epoch=epoch):
+        case ScopeStarted():
+            return msgspec.structs.replace(seen, tool_calls=seen.tool_calls - 1)  # its grant, just before it, was no tool's
+        case PlanPatched(turn=turn, epoch=epoch) if turn == seen.turn:
             return msgspec.structs.replace(seen, plan_epochs=epoch)
         case _:
             return seen
@@ -91,11 +98,6 @@ def _counted(seen: Summary, event: Event, at: int, current: str) -> Summary:
 
 def _tokens(usage: Usage | None) -> int:
     return usage.input_tokens + usage.output_tokens if usage is not None else 0
-
-
-def turns_of(frames: Sequence[Frame]) -> list[str]:
-    """The ids of the turns that were ever asked for, in order."""
-    return [e.fact.turn for f in frames for e in f.events if isinstance(e.fact, TurnRequested)]
 
 
 class Node(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -115,19 +117,13 @@ def why(frames: Iterable[Frame], of: str | None = None) -> list[Node]:
     """What led to something, back to the question: a tree each; empty if there is no such thing.
 
     `frames` are a session's whole log. `of` is None for the answer of the last turn (a tree per sentence, conflict and gap),
-    or a turn (`t2`), a sentence (`s1` is the first of the last turn, or `t2.s1`), a step (`st4`, `t2.st4`), a call
-    (`t2.st4.a1`), an item (`17.0`) or a seq (`17`). What was told once is only named again.
+    or a turn (`t2`), a sentence (`s1` is the first of the last turn, or `t2.s1`), a step (`st4`, `t2.st4`, or of a specialist
+    `t2.st4.a1/st1`), a call (`t2.st4.a1`, `t2.st4.a1/st1.a1`), an item (`17.0`) or a seq (`17`). What was told once is only
+    named again.
     """
     account = _Account(Past(frames))
     last = account.past.turns[-1] if account.past.turns else ""
     return account.of(of if of is not None else last, last)
-
-
-_PASSED = {
-    ("pass", ""): "word for word in the versions cited",
-    ("pass", "repaired"): "word for word in the versions cited, after its quotes were set right",
-    ("abstain", "nothing to cite"): "there are no documents to hold it against",
-}
 
 
 Recap = tuple[str, Label]
@@ -154,8 +150,8 @@ class _Account:
         if name in past.steps:
             ways = [self.event(seq) for seq in (past.refused.get(name), past.over.get(name)) if seq is not None]
             return [*ways, self.step(name)]
-        if name.count(".") == 2:
-            return self.calls(name)
+        if name in past.granted:
+            return self.came(name)
         if part.startswith("s") and part[1:].isdecimal():
             return self.answer(name.split(".", maxsplit=1)[0], int(part[1:]))
         return self.answer(name)
@@ -181,101 +177,143 @@ class _Account:
             gone = "; its answer was erased, or is not for you to see" if item is not None else ""
             node = Node(seq, "turn", said_of_fact(ended) + gone, causes=(*self.lost(turn), *self.led(seq)))
             return [node] if only is None else []
-        by = self.past.call_of(item.answers)
-        sentences = [
-            self.sentence(turn, n, item, item.body) for n in range(1, len(item.body.sentences) + 1) if only in (None, n)
-        ]
-        return sentences if only is not None else sentences + self.rest(turn, item, item.body, by)
+        numbers = range(1, len(item.body.sentences) + 1)
+        sentences = [self.sentence(turn, n, item, item.body) for n in numbers if only in (None, n)]
+        return sentences if only is not None else sentences + self.rest(turn, item, item.body)
 
     def sentence(self, turn: str, number: int, item: Item, answer: Answer) -> Node:
         """A sentence, counted from 1: what it cites, and the check that let it pass."""
-        by, judged = self.past.call_of(item.answers), self.past.judged.get(turn)
-        kept = sorted((*judged.kept, *judged.repaired)) if judged is not None else []
+        by, judged = self.past.answered_by(turn), self.judgement(turn)
+        kept = sorted((*judged.kept, *judged.repaired))
         sentence = answer.sentences[number - 1]
         cited = [self.citation(c, by) for c in sentence.citations]
         checks = self.verdict(f"s{kept[number - 1]}", by) if number <= len(kept) else []
         return Node(self.past.over[turn], "sentence", f"s{number}: “{sentence.text}”", item.label, (*cited, *checks))
 
-    def rest(self, turn: str, item: Item, answer: Answer, by: str) -> list[Node]:
+    def judgement(self, share: str) -> AnswerJudged:
+        """What was judged last of the answers of a turn or a scope."""
+        seq = self.past.judged.get(share)
+        return self.past.fact(seq, AnswerJudged) if seq is not None else AnswerJudged("", "")
+
+    def rest(self, turn: str, item: Item, answer: Answer) -> list[Node]:
         """The conflicts and the gaps of an answer."""
-        seq, nodes = self.past.over[turn], list[Node]()
+        seq, by, nodes = self.past.over[turn], self.past.answered_by(turn), list[Node]()
+        passed = [v.subject for v in self.past.verdicts(by) if v.subject.startswith("c") and v.status == "pass"]
         for n, conflict in enumerate(answer.conflicts):
             sides = " against ".join(f"“{side.value}” in {side.citation.source}" for side in conflict.values)
-            cited = [self.citation(side.citation, by) for side in conflict.values]
+            said = [node for side in conflict.values for node in (*self.claims(turn, side), self.citation(side.citation, by))]
             text = f"conflict about {conflict.about}: {sides}"
-            nodes.append(Node(seq, "conflict", text, item.label, (*cited, *self.verdict(f"c{n}", by))))
+            checks = self.verdict(passed[n], by) if n < len(passed) else []
+            nodes.append(Node(seq, "conflict", text, item.label, (*said, *checks)))
         for gap in answer.gaps:
             nodes.append(Node(seq, "gap", f"gap: {gap.text}", item.label, (*self.lost(turn), *self.calls(by))))
         return nodes
 
+    def claims(self, turn: str, side: ConflictValue) -> Iterator[Node]:
+        """What specialists claimed that is one side of a conflict, the checks that let it pass, and how they came to it."""
+        ends = ((ended.scope, item, item.body) for ended in self.past.rejoined(turn) for item in ended.items)
+        for scope, item, body in ends:
+            by, claims = self.past.answered_by(scope), body.claims if isinstance(body, Answer) else ()
+            passed = [v.subject for v in self.past.verdicts(by) if v.subject.startswith("k") and v.status == "pass"]
+            for subject, claim in zip(passed, claims, strict=False):
+                if (valued(claim), claim.citation) == (side.value, side.citation):
+                    text = f"claim of {self.past.granted[scope].target} in {scope}: {said_of_claim(claim)}"
+                    causes = (*self.verdict(subject, by), *self.came(scope))
+                    yield Node(self.past.over[scope], "claim", text, item.label, causes)
+
     def citation(self, citation: Citation, by: str) -> Node:
-        """A citation in what call `by` said, and the item that had put its source before the model."""
+        """A citation in what call `by` said, and the item that had put its source before the model.
+
+        Where that is the answer of a specialist, also what had put it before the specialist.
+        """
         source = Source(citation.folder, citation.source, citation.version)
         shown = [self.past.items[id] for id in self.past.shown(by) if id in self.past.items]
         found = [i for i in shown if source in i.label.sources and i.kind in ("passage", "answer")]
         exact = [i for i in found if isinstance(i.body, Passage) and not i.body.memory and citation.quote in i.body.text]
-        passages = [i for i in found if i.kind == "passage"]
+        said = [i for i in found if isinstance(i.body, Answer) and citation in _cited(i.body)]
         text = f"cites {citation.source}@{citation.version[:12]}: “{citation.quote}”"
-        causes = tuple(self.item(i) for i in (exact or passages or found)[:1])
+        first = (exact or said or [i for i in found if i.kind == "passage"] or found)[:1]
+        within = [inner for i in first if (inner := self.past.answered_by(self.past.call_of(i.id)))]
+        causes = (*(self.item(i) for i in first), *(self.citation(citation, inner) for inner in within))
         return Node(self.past.over.get(by, 0), "citation", text, Label((source,)), causes)
 
     def verdict(self, subject: str, by: str) -> list[Node]:
         """What the checks said of a sentence (`s0`) or conflict (`c0`) of call `by`, and that call."""
         seq = self.past.over.get(by, 0)
         found = [v for v in self.past.verdicts(by) if v.subject == subject]
-        said = [f"check `{v.check}`: {v.status}, {_PASSED.get((v.status, v.code), v.code)}" for v in found]
+        said = [f"check `{v.check}`: {v.status}, {PASSED.get((v.status, v.code), v.code)}" for v in found]
         return [Node(seq, "verdict", text, causes=tuple(self.calls(by))) for text in said]
 
-    def lost(self, turn: str) -> list[Node]:
-        """What a turn lost on the way: sentences that failed a check, steps without a result, sources withdrawn."""
-        past, judged = self.past, self.past.judged.get(turn)
-        by = past.call_of(judged.call_item) if judged is not None else ""
+    def lost(self, share: str) -> list[Node]:
+        """What a turn or a scope lost on the way: sentences that failed a check, steps without a result, sources withdrawn."""
+        past, by = self.past, self.past.answered_by(share)
         codes = {v.subject: v.code for v in past.verdicts(by)}
-        dropped = judged.dropped if judged is not None else ()
         nodes = [
-            Node(past.over[by], "dropped", f"sentence {n + 1} of the reply was left out: {codes.get(f's{n}')}") for n in dropped
+            Node(past.over[by], "dropped", f"sentence {n + 1} of the reply was left out: {codes.get(f's{n}')}")
+            for n in self.judgement(share).dropped
         ]
-        ended = ((key, past.over[key]) for key in past.steps if key.startswith(f"{turn}.") and key in past.over)
-        nodes += [self.event(seq) for _, seq in ended if past.fact(seq, StepEnded).outcome not in ("done", "dropped")]
-        return nodes + [self.event(seq) for seq in past.withdrawn.get(turn, ())]
+        for key, step in past.steps.items():
+            seq = past.over.get(key, 0)
+            if past.home.get(seq) == share and _was_lost(step, past.fact(seq, StepEnded)):
+                nodes.append(self.event(seq))
+        nodes += [self.rejoin(ended.scope) for ended in past.rejoined(share) if ended.outcome == "partial"]
+        return nodes + [self.event(seq) for seq in past.withdrawn.get(share, ())]
 
     # --- the way there
 
     def item(self, item: Item) -> Node:
         """An item, and what brought it."""
         seq, call = int(item.id.split(".", maxsplit=1)[0]), self.past.call_of(item.id)
-        text, (trail, label) = f"item {item.id}: {said_of(item)}", self.trail(call) if call else NO_RECAP
+        text, (trail, label) = f"item {item.id}: {said_of(item)}", self.past.trail(call) if call else NO_RECAP
         node = Node(seq, "item", text, item.label)
-        causes = (lambda: self.calls(call)) if call else (lambda: [self.event(seq)])
+        causes = (lambda: self.came(call)) if call else (lambda: [self.event(seq)])
         return self.once(item.id, node, causes, (f"{text}; {trail}" if trail else text, label))
+
+    def came(self, id: str) -> list[Node]:
+        """How a call came to its end: for one that delegated to a specialist, how that did."""
+        return [self.rejoin(id)] if id in self.past.scopes and id in self.past.over else self.calls(id)
+
+    def rejoin(self, scope: str) -> Node:
+        """How a specialist ended: the answer it was judged by, what it lost on the way, and the call that delegated to it."""
+        seq = self.past.over[scope]
+        text = f"{self.past.granted[scope].target}, {said_of_fact(self.past.events[seq].fact)}"
+        judged = [self.past.judged[scope]] if scope in self.past.judged else []
+
+        def causes() -> Iterator[Node]:
+            yield from (self.event(seq) for seq in judged)
+            yield from (*self.lost(scope), *self.calls(scope))
+
+        return self.once(scope, Node(seq, "scope", text), causes)
 
     def calls(self, id: str) -> list[Node]:
         """The call of that id, if there is one."""
-        return [self.call(id)] if id.count(".") == 2 and id in self.past.began else []
+        return [self.call(id)] if id in self.past.granted else []
 
     def call(self, id: str) -> Node:
         """A call: its route, its permission, what it held and cost, the attempt before it, and its step."""
         past, seq, key = self.past, self.past.began[id], id.rsplit(".", 1)[0]
-        grant = past.fact(seq, CallGranted)
+        grant = past.granted[id]
         said, _, label = past.move(past.steps[key])
-        ended = said_of_fact(past.events[past.over[id]].fact) if id in past.over else f"{id} is not over"
-        spent = f", cost {_amounts(past.settled[id])}" if id in past.settled else ""
+        came = said_of_fact(past.events[past.over[id]].fact) if id in past.over else f"{id} is not over"
+        spent = f", cost {amounted(past.settled[id])}" if id in past.settled else ""
 
         def causes() -> Iterator[Node]:
             if grant.route is not None:
-                yield Node(seq, "route", f"route: {_routed(grant.route)}")
+                yield Node(seq, "route", f"route: {routed(grant.route)}")
                 yield Node(seq, "shown", f"shown: {counted(len(past.shown(id)), 'item')}")
             yield Node(seq, "permit", f"permission: by {grant.permit.rule}, at revision {grant.permit.revision}")
             if key in past.answered:
                 answer = past.events[past.answered[key]]
                 yield Node(answer.seq, "approval", f"{answer.by} was asked: {said_of_fact(answer.fact)}")
-            yield Node(seq, "hold", f"held {_amounts(grant.hold)}{spent}")
-            before = [c for c in past.over if c.startswith(f"{key}.a") and past.over[c] < seq]
-            yield from (Node(past.over[c], "attempt", said_of_fact(past.events[past.over[c]].fact)) for c in before[-1:])
+            yield Node(seq, "hold", f"held {amounted(grant.hold)}{spent}")
+            before = [c for c in past.over if c in past.granted and c.rsplit(".", 1)[0] == key and past.over[c] < seq]
+            for last in before[-1:]:
+                ended = Node(past.over[last], "attempt", said_of_fact(past.events[past.over[last]].fact))
+                yield self.rejoin(last) if last in past.scopes else ended
             yield self.step(key)
 
-        node = Node(seq, "call", f"call of {grant.target}{said if grant.route is None else ''}: {ended}", label)
-        return self.once(id, node, causes, self.trail(id))
+        node = Node(seq, "call", f"call of {grant.target}{said if grant.route is None else ''}: {came}", label)
+        return self.once(id, node, causes, self.past.trail(id))
 
     def step(self, key: str) -> Node:
         """A step, and the patch that put it into the plan."""
@@ -290,7 +328,7 @@ class _Account:
         said, label = self.past.reason(fact)
         maker = self.past.call_of(fact.why.item)
         text = f"plan {fact.epoch}: {said}"
-        asked = f"{text}; asked for by {self.trail(maker, short=True)[0]}" if maker else ""
+        asked = f"{text}; asked for by {self.past.trail(maker, short=True)[0]}" if maker else ""
         causes = (lambda: self.asked_for(fact.why.item, maker)) if maker else (lambda: self.followed(fact.turn, seq))
         return self.once(str(seq), Node(seq, "plan", text, label), causes, (asked, label))
 
@@ -303,34 +341,23 @@ class _Account:
         }
         return [self.call(maker), *(self.item(i) for i in found.values())]
 
-    def followed(self, turn: str, seq: int) -> list[Node]:
+    def followed(self, share: str, seq: int) -> list[Node]:
         """What led to a patch of the runtime's own: the model call before it and what ended since, or the question."""
-        before = self.past.model_before(turn, seq)
+        before = self.past.model_before(share, seq)
         if not before:
-            return [self.question(turn)]
-        since = [self.past.events[s] for s in range(self.past.began[before], seq) if s in self.past.events]
+            return [self.question(share)]
+        since = [self.past.events[s] for s in range(self.past.began[before], seq) if self.past.home.get(s) == share]
         ended = [e for e in since if isinstance(e.fact, StepEnded | AnswerJudged)]
         return [*(Node(e.seq, "ended", said_of_fact(e.fact)) for e in ended), self.call(before)]
 
-    def question(self, turn: str) -> Node:
-        """What the user asked."""
-        seq = self.past.began[turn]
-        item = self.past.fact(seq, TurnRequested).items[0]
-        node = Node(seq, "question", f"{self.past.principal} asked: {said_of(item)}", item.label)
-        return self.once(turn, node, tuple)
-
-    def trail(self, id: str, *, short: bool = False) -> tuple[str, Label]:
-        """In one line: a call's route and permission, its step, and the reason and the maker of the plan that has the step."""
-        grant = self.past.fact(self.past.began[id], CallGranted)
-        on = f" of {grant.target} by {grant.route.rule}" if grant.route is not None else f" of {grant.target}"
-        line = f"call {id}{on}, permission by {grant.permit.rule} at revision {grant.permit.revision}"
-        if short:
-            return line, Label()
-        fact = self.past.fact(self.past.began[id.rsplit(".", 1)[0]], PlanPatched)
-        said, label = self.past.reason(fact)
-        maker = self.past.call_of(fact.why.item)
-        asked = f", asked for by {self.trail(maker, short=True)[0]}" if maker else ""
-        return f"{line}, step {grant.step} of plan {fact.epoch}: {said}{asked}", label
+    def question(self, share: str) -> Node:
+        """What the user asked, or of a specialist, what it was asked and the call that did."""
+        seq = self.past.scopes.get(share, self.past.began[share])
+        item = self.past.items[item_id(seq, 0)]
+        if share in self.past.scopes:
+            text = f"{self.past.granted[share].target} was asked: {said_of(item)}"
+            return self.once(share, Node(seq, "task", text, item.label), lambda: self.calls(share))
+        return self.once(share, Node(seq, "question", f"{self.past.principal} asked: {said_of(item)}", item.label), tuple)
 
     def event(self, seq: int) -> Node:
         """Any event, and what led to it."""
@@ -342,6 +369,10 @@ class _Account:
                 return self.patch(seq)
             case CallGranted():
                 return self.call(fact.call)
+            case ScopeStarted():
+                return self.question(fact.scope)
+            case ScopeEnded():
+                return self.rejoin(fact.scope)
             case ItemsWithdrawn():
                 label = Label(fact.sources)
             case _:
@@ -357,17 +388,11 @@ class _Account:
         ]
 
 
-def _routed(route: Route) -> str:
-    passed = "".join(f", passed over {p.model} ({p.reason})" for p in route.passed)
-    return f"{route.model} for {route.task} by {route.rule}{passed}"
+def _cited(answer: Answer) -> list[Citation]:
+    sides = (side.citation for conflict in answer.conflicts for side in conflict.values)
+    return [*answer.citations, *(claim.citation for claim in answer.claims), *sides]
 
 
-def _amounts(amounts: Amounts) -> str:
-    units = {
-        "microusd": "micro-dollar",
-        "tokens": "token",
-        "model_calls": "model call",
-        "tool_calls": "tool call",
-        "steps": "step",
-    }
-    return ", ".join(counted(n, unit) for name, unit in units.items() if (n := getattr(amounts, name))) or "nothing"
+def _was_lost(step: Step, ended: StepEnded) -> bool:
+    fine = ("done",) if step.kind == "agent" else ("done", "dropped")
+    return ended.outcome not in fine and ended.reason != "answered"

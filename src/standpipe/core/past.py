@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from standpipe.core.amounts import Amounts
-from standpipe.core.details import Step, Verdict
+from standpipe.core.details import Route, Step, Verdict
 from standpipe.core.events import (
     Answered,
     AnswerJudged,
@@ -24,14 +24,18 @@ from standpipe.core.events import (
     HoldSettled,
     ItemsWithdrawn,
     PlanPatched,
+    ScopeCancelled,
+    ScopeEnded,
+    ScopeStarted,
     SessionOpened,
     StepEnded,
     TurnEnded,
     TurnRequested,
-    TurnStarted,
 )
-from standpipe.core.items import Answer, Data, Failure, Item, Label, Passage, Text, ToolCall
+from standpipe.core.ids import ask_id
+from standpipe.core.items import Answer, Claim, Data, Failure, Item, Label, Passage, Text, ToolCall
 from standpipe.core.plan import listed
+from standpipe.core.shares import Shares
 
 F = TypeVar("F", bound=Fact)
 
@@ -47,60 +51,79 @@ _REASONS = {
     "revise": "revised",
 }
 
+PASSED = {
+    ("pass", ""): "word for word in the versions cited",
+    ("pass", "repaired"): "word for word in the versions cited, after its quotes were set right",
+    ("abstain", "nothing to cite"): "there are no documents to hold it against",
+}
+"""What a verdict says, by its status and code."""
+
 
 class Past:
-    """Where things stand: `began` and `over` map the ids of turns, steps (`t2.st4`) and calls to seqs."""
+    """Where things stand: `began` and `over` map the ids of turns, steps (`t2.st4`, `t2.st4.a1/st1`) and calls to seqs.
+
+    A share is a turn, or a scope of it by its name (`t2.st4.a1`): `home` tells that of each event, `scopes` where each began.
+    """
 
     def __init__(self, frames: Iterable[Frame]) -> None:
         self.principal = ""
         self.turns: list[str] = []
         self.events: dict[int, Event] = {}
+        self.home: dict[int, str] = {}
         self.items: dict[str, Item] = {}
         self.began: dict[str, int] = {}
         self.over: dict[str, int] = {}
         self.steps: dict[str, Step] = {}
+        self.granted: dict[str, CallGranted] = {}
+        self.scopes: dict[str, int] = {}
         self.refused: dict[str, int] = {}
         self.settled: dict[str, Amounts] = {}
         self.answered: dict[str, int] = {}
-        self.judged: dict[str, AnswerJudged] = {}
+        self.judged: dict[str, int] = {}
         self.withdrawn: dict[str, list[int]] = {}
-        self._turn = ""
+        self._shares = Shares()
         for frame in frames:
             for event in frame.events:
                 self.events[event.seq] = event
                 self.items |= {item.id: item for item in getattr(event.fact, "items", ())}
+                self.home[event.seq] = self._shares.take(event.fact)
                 self._take(event.fact, event.seq)
 
     def _take(self, fact: Fact, seq: int) -> None:
+        turn = self._shares.turn
         match fact:
             case SessionOpened():
                 self.principal = fact.principal
             case TurnRequested():
                 self.turns.append(fact.turn)
                 self.began[fact.turn] = seq
-            case TurnStarted():
-                self._turn = fact.turn
             case TurnEnded():
                 self.over[fact.turn] = seq
             case PlanPatched():
-                self.steps |= {f"{fact.turn}.{step.id}": step for step in fact.add}
-                self.began |= {f"{fact.turn}.{step.id}": seq for step in fact.add}
+                self.steps |= {ask_id(turn, step.id): step for step in fact.add}
+                self.began |= {ask_id(turn, step.id): seq for step in fact.add}
             case CallGranted():
+                self.granted[fact.call] = fact
                 self.began[fact.call] = seq
             case CallCompleted() | CallFailed() | CallCancelled() | CallInterrupted():
                 self.over[fact.call] = seq
+            case ScopeStarted():
+                self.scopes[fact.scope] = seq
+            case ScopeEnded():
+                self.over[fact.scope] = seq
             case Answered():
                 self.answered[fact.ask] = seq
             case HoldSettled():
                 self.settled[fact.call] = fact.spent
             case CallRefused() if fact.step:
-                self.refused[f"{self._turn}.{fact.step}"] = seq
+                self.refused[ask_id(turn, fact.step)] = seq
             case StepEnded():
-                self.over[f"{self._turn}.{fact.step}"] = seq
+                self.over[ask_id(turn, fact.step)] = seq
             case AnswerJudged():
-                self.judged[self._turn] = fact
+                self.judged[self.home[seq]] = seq
             case ItemsWithdrawn():
-                self.withdrawn.setdefault(self._turn, []).append(seq)
+                for share in dict.fromkeys(self._shares.owner.get(id, turn) for id in fact.ids):
+                    self.withdrawn.setdefault(share, []).append(seq)
             case _:
                 pass
 
@@ -111,32 +134,56 @@ class Past:
         return fact
 
     def call_of(self, item: str) -> str:
-        """The call that brought an item, or nothing."""
-        event = self.events.get(int(item.split(".", maxsplit=1)[0])) if item else None
-        return getattr(event.fact, "call", "") if event is not None else ""
+        """The call that brought an item (for the answer of a specialist, the one that delegated to it), or nothing."""
+        fact = self.events[int(item.split(".", maxsplit=1)[0])].fact if item else None
+        return fact.scope if isinstance(fact, ScopeEnded) else getattr(fact, "call", "")
+
+    def answered_by(self, share: str) -> str:
+        """The call whose answer was judged last in a turn or a scope, or nothing."""
+        return self.call_of(self.fact(self.judged[share], AnswerJudged).call_item) if share in self.judged else ""
 
     def verdicts(self, call: str) -> tuple[Verdict, ...]:
         """What the checks said of what a call brought."""
         fact = self.events[self.over[call]].fact if call in self.over else None
         return fact.verdicts if isinstance(fact, CallCompleted) else ()
 
+    def calls_in(self, share: str) -> list[str]:
+        """The calls of a share in the order in which they were granted."""
+        return [id for id in self.granted if self.home[self.began[id]] == share]
+
     def shown(self, call: str) -> list[str]:
-        """What a model call was shown: the manifests of its turn up to it, added up."""
+        """What a model call was shown: the manifests of its share up to it, added up."""
         shown: dict[str, None] = {}
-        turn, last = call.split(".", maxsplit=1)[0], self.began.get(call, 0)
-        for seq in (s for id, s in self.began.items() if id.startswith(f"{turn}.") and s <= last):
-            fact = self.events[seq].fact
-            if isinstance(fact, CallGranted) and fact.manifest is not None:
-                for gone in fact.manifest.dropped:
+        last = self.began.get(call, 0)
+        for grant in (self.granted[id] for id in self.calls_in(self.home.get(last, "")) if self.began[id] <= last):
+            if grant.manifest is not None:
+                for gone in grant.manifest.dropped:
                     shown.pop(gone.item, None)
-                shown |= {new.item: None for new in fact.manifest.added}
+                shown |= {new.item: None for new in grant.manifest.added}
         return list(shown)
 
-    def model_before(self, turn: str, seq: int) -> str:
-        """The model call of the turn that was over last before `seq`, or nothing."""
-        calls = [(s, id) for id, s in self.over.items() if id.startswith(f"{turn}.") and id.count(".") == 2 and s < seq]
-        models = [(s, id) for s, id in calls if self.fact(self.began[id], CallGranted).route is not None]
-        return max(models, default=(0, ""))[1]
+    def rejoined(self, share: str) -> list[ScopeEnded]:
+        """The ends of the scopes of a share."""
+        ends = (self.over[scope] for scope in self.scopes if scope in self.over)
+        return [self.fact(seq, ScopeEnded) for seq in ends if self.home[seq] == share]
+
+    def model_before(self, share: str, seq: int) -> str:
+        """The model call of a share that was over last before `seq`, or nothing."""
+        models = [id for id in self.calls_in(share) if self.granted[id].route is not None]
+        return max(((self.over[id], id) for id in models if self.over.get(id, seq) < seq), default=(0, ""))[1]
+
+    def trail(self, id: str, *, short: bool = False) -> tuple[str, Label]:
+        """In one line: a call's route and permission, its step, and the reason and the maker of the plan that has the step."""
+        grant = self.granted[id]
+        on = f" of {grant.target} by {grant.route.rule}" if grant.route is not None else f" of {grant.target}"
+        line = f"call {id}{on}, permission by {grant.permit.rule} at revision {grant.permit.revision}"
+        if short:
+            return line, Label()
+        fact = self.fact(self.began[id.rsplit(".", 1)[0]], PlanPatched)
+        said, label = self.reason(fact)
+        maker = self.call_of(fact.why.item)
+        asked = f", asked for by {self.trail(maker, short=True)[0]}" if maker else ""
+        return f"{line}, step {grant.step} of plan {fact.epoch}: {said}{asked}", label
 
     def move(self, step: Step) -> tuple[str, str, Label]:
         """The arguments of a tool step and why it was planned, in words, and the label of these."""
@@ -154,6 +201,7 @@ class Past:
         """Why the plan changed, in words, and the label of these."""
         code = fact.why.code.removeprefix("finish: ")
         said = _REASONS.get(code, code) if code == fact.why.code else f"only the answer was still asked for ({code})"
+        said = "the specialist began" if code == "begin" and fact.turn in self.scopes else said
         item = self.items.get(fact.why.item)
         if item is None or not isinstance(item.body, ToolCall):
             return said, Label()
@@ -185,11 +233,24 @@ def said_of(item: Item) -> str:
         case Failure() as body:
             return f"told the model: {_cut(body.text)}"
         case Answer() as body:
-            return f"the answer: “{_cut(body.text)}”"
+            by = f" of {item.origin.removeprefix('agent:')}" if item.origin.startswith("agent:") else ""
+            said = body.text or "; ".join(map(said_of_claim, body.claims))
+            return f"the answer{by}: “{_cut(said)}”"
         case None:
             return f"({item.kind}: erased, or not for you to see)"
         case _:
             return f"{item.kind} of {item.origin}"
+
+
+def said_of_claim(claim: Claim) -> str:
+    """A claim as a sentence."""
+    when = f" ({claim.time})" if claim.time else ""
+    return f"{claim.predicate} of {claim.subject} is {valued(claim)}{when}"
+
+
+def valued(claim: Claim) -> str:
+    """The value of a claim as a conflict shows it."""
+    return f"{claim.value} {claim.unit}".strip()
 
 
 def said_of_fact(fact: Fact) -> str:
@@ -205,6 +266,12 @@ def said_of_fact(fact: Fact) -> str:
             return f"{fact.call} was given up: {fact.cause}{'; it may have taken effect' if fact.unknown else ''}"
         case CallInterrupted():
             return f"{fact.call} was cut off: its process is gone"
+        case ScopeStarted():
+            return f"{fact.agent} began, as {fact.scope}"
+        case ScopeCancelled():
+            return f"{fact.scope} was told to stop: {fact.cause}"
+        case ScopeEnded():
+            return f"{fact.scope} ended: {fact.outcome} ({fact.reason})"
         case CallRefused():
             return f"{f'step {fact.step}' if fact.step else 'a move'} was refused: {fact.code}"
         case StepEnded():
@@ -228,6 +295,24 @@ def said_of_fact(fact: Fact) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 item`, `3 items`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def routed(route: Route) -> str:
+    """A route in words."""
+    passed = "".join(f", passed over {p.model} ({p.reason})" for p in route.passed)
+    return f"{route.model} for {route.task} by {route.rule}{passed}"
+
+
+def amounted(amounts: Amounts) -> str:
+    """An amount in words."""
+    units = {
+        "microusd": "micro-dollar",
+        "tokens": "token",
+        "model_calls": "model call",
+        "tool_calls": "tool call",
+        "steps": "step",
+    }
+    return ", ".join(counted(n, unit) for name, unit in units.items() if (n := getattr(amounts, name))) or "nothing"
 
 
 def _plain(value: object) -> str:
