@@ -14,7 +14,7 @@ class Drives:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, asyncio.Task[Exception | None]] = {}
         self._again: set[str] = set()
         self._troubles: dict[str, Exception] = {}
         self.began: Callable[[str, int], None] | None = None
@@ -32,21 +32,24 @@ class Drives:
         else:
             self._tasks[session] = asyncio.ensure_future(self._run(session))
 
-    def watch(self, session: str) -> None:
-        """Start the drive again if it ended (its lease was lost, say). Raises what it ended with (StoreError, or a bug)."""
-        trouble = self._troubles.pop(session, None)
-        if trouble is not None:
-            raise trouble
-        if session not in self._tasks:
+    async def watch(self, session: str) -> None:
+        """Wait until the drive ends, after starting it again if it has (its lease was lost, say).
+
+        Raises what it ended with, now or before (StoreError, or a bug).
+        """
+        if session not in self._tasks and session not in self._troubles:
             self.start(session)
+        await self.settled(session)
 
     async def settled(self, session: str) -> None:
         """Wait until this process does not drive the session. Raises what its drive ended with."""
         while (task := self._tasks.get(session)) is not None:
-            await asyncio.shield(task)
-        trouble = self._troubles.pop(session, None)
-        if trouble is not None:
-            raise trouble
+            await asyncio.wait({task})
+            if not task.cancelled() and (trouble := task.result()) is not None:
+                self._troubles.pop(session, None)
+                raise trouble
+        if (before := self._troubles.pop(session, None)) is not None:
+            raise before
 
     async def close(self) -> None:
         """Let go of all sessions; their logs say where to go on."""
@@ -55,7 +58,8 @@ class Drives:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, session: str) -> None:
+    async def _run(self, session: str) -> Exception | None:
+        """Drive the session; what went wrong, for who waits for this and for who looks later."""
         try:
             if self.began is not None:
                 seq, _ = await self._setup.ports.log.heads(session)
@@ -64,9 +68,10 @@ class Drives:
                 self._again.discard(session)
                 await drive_leased(self._setup, session)
                 if session not in self._again:
-                    return
+                    return None
         except Exception as trouble:
             self._troubles[session] = trouble
+            return trouble
         finally:
             self._tasks.pop(session, None)
             self._again.discard(session)

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from standpipe.core.events import Event, Frame, TurnEnded, TurnParked
+from standpipe.core.events import Event, Frame, TurnEnded
 from standpipe.core.frames import fill, hashes_of, items_of
 from standpipe.core.items import Label, Source
+from standpipe.engine.follow import first_of
 from standpipe.engine.house import Turn
 from standpipe.engine.show import without
 from standpipe.entrypoints.answers import as_json
@@ -25,8 +26,6 @@ from standpipe.ports import Log
 
 QUIET_MS = 1_000
 """How long one wait for news lasts."""
-PARKED_S = 0.1
-"""How long it may take to know whether a turn that was parked stays so; without that, it is known at the next quiet moment."""
 PAGE_FRAMES = 64
 """Frames kept while a reader takes its time; the rest is read again."""
 PING = b": ping\n\n"
@@ -54,15 +53,11 @@ async def turn_parts(heard: Heard, turn: Turn, after: int) -> Parts:
     over = asyncio.ensure_future(turn.wait())
     try:
         yield PING
-        async with aclosing(_parts(heard, after)) as parts:
+        async with aclosing(_parts(heard, after, over)) as parts:
             async for part, event in parts:
                 yield part
                 if event is not None and isinstance(event.fact, TurnEnded) and event.fact.turn == turn.id:
                     break
-                if event is None or isinstance(event.fact, TurnParked):
-                    await asyncio.wait({over}, timeout=PARKED_S if event is not None else 0)
-                    if over.done():
-                        break
         await over
         yield concluded(turn, b"event: turn\ndata: ", b"\n\n")
     finally:
@@ -90,20 +85,27 @@ def _withheld(turn: Turn) -> dict[str, Any]:
     return as_json(turn) | gone | {"reason": "the sources may no longer be read"}
 
 
-async def _parts(heard: Heard, after: int) -> AsyncGenerator[tuple[Part | bytes, Event | None], None]:
-    """Each event; whenever there was none for a while, nothing, and now and then a ping."""
+async def _parts(
+    heard: Heard, after: int, over: asyncio.Future[Any] | None = None
+) -> AsyncGenerator[tuple[Part | bytes, Event | None], None]:
+    """Each event; whenever there is none for a while, nothing, and now and then a ping. When `over` is done, those that there
+    are, and no more."""
     quiet_ms, limit_ms = 0.0, heard.ping_s * 1000
     while True:
+        last = over is not None and over.done()
         frames = await heard.log.read(heard.session, after, bodies=False, limit=PAGE_FRAMES)
         for frame in frames:
             for event in frame.events:
                 if event.seq > after:
                     yield await _event(heard, frame, event), event
                     after = event.seq
+        if not frames and last:
+            return
         if not frames:
             yield PING if quiet_ms >= limit_ms else b"", None
             quiet_ms = (0 if quiet_ms >= limit_ms else quiet_ms) + min(QUIET_MS, limit_ms)
-            await heard.log.wait(heard.session, after, int(min(QUIET_MS, limit_ms)))
+            news = heard.log.wait(heard.session, after, int(min(QUIET_MS, limit_ms)))
+            await (news if over is None else first_of(news, over))
 
 
 async def _event(heard: Heard, frame: Frame, event: Event) -> Part:

@@ -1,0 +1,87 @@
+"""A drive that breaks off: whoever follows the turn hears of it at once, whatever happens to the log."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+from tests.scripts import run
+
+import standpipe as sp
+from standpipe import wiring
+from standpipe.core.world import ModelSpec
+from standpipe.engine.house import House, Turn
+from standpipe.entrypoints.http.events import Heard, turn_parts
+from standpipe.errors import StoreError
+from standpipe.ports import Log, Prompt, Reply
+from standpipe.settings import load
+
+
+class Deaf:
+    """A log whose readers hear of nothing new."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def wait(self, session: str, after: int, timeout_ms: int) -> None:
+        await asyncio.Event().wait()
+
+
+class Breaks:
+    """A model in whose call the store breaks, as soon as it may."""
+
+    def __init__(self) -> None:
+        self.now = asyncio.Event()
+
+    async def call(self, model: ModelSpec, prompt: Prompt) -> Reply:
+        await self.now.wait()
+        raise StoreError("The disk is full.")
+
+
+def broken(model: Breaks) -> House:
+    """A house without news, whose only model is this one."""
+    kept = wiring.stores("memory:")
+    log = cast(Log, Deaf(kept.log))
+    return wiring.build(load({}, ("breaks",)), replace(kept, log=log), (wiring.COORDINATOR,), {"breaks": model}, None)
+
+
+def test_everybody_who_follows_a_turn_hears_at_once_that_its_drive_broke_off() -> None:
+    async def main() -> None:
+        model = Breaks()
+        house = broken(model)
+        turn = await house.ask("Is it?", request="r")
+        again = await house.ask("Is it?", session=turn.session, request="r")
+        following = asyncio.gather(turn.wait(), again.wait(), streamed(house, turn), return_exceptions=True)
+        await asyncio.sleep(0.05)
+        model.now.set()
+        heard = await asyncio.wait_for(following, 10)
+        assert [str(trouble) for trouble in heard] == ["The disk is full."] * 3
+        await house.close()
+
+    run(main)
+
+
+async def streamed(house: House, turn: Turn) -> None:
+    async for _ in turn_parts(Heard(house.ports.log, "local", turn.session, 15), turn, 0):
+        pass
+
+
+def test_who_begins_to_follow_later_hears_it_once_and_then_it_is_tried_again() -> None:
+    async def main() -> None:
+        model = Breaks()
+        model.now.set()
+        house = broken(model)
+        turn = await house.ask("Is it?")
+        while house.driving:
+            await asyncio.sleep(0)
+        for _ in range(2):
+            with pytest.raises(sp.StandpipeError, match="disk"):
+                await asyncio.wait_for(turn.wait(), 10)
+        await house.close()
+
+    run(main)
