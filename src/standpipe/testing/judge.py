@@ -13,7 +13,8 @@ from standpipe.core.amounts import NOTHING, Amounts
 from standpipe.core.apply import apply
 from standpipe.core.ids import HOUSE, step_of
 from standpipe.core.items import Item
-from standpipe.core.state import State, Turn
+from standpipe.core.shares import Shares
+from standpipe.core.state import State, Turn, share_of, shares
 from standpipe.core.verify import ONCE, REPEATABLE, violations
 from standpipe.testing.outside import ONCE as ONCE_TOOLS
 from standpipe.testing.simulate import Run
@@ -25,7 +26,7 @@ CANCELLED_MS = 8_000
 ADDED_MS = {"lag": 20_000, "stall": 400_000}
 """What a slow log may add, and processes that stand still."""
 PROVIDER_FAILURES_MAX = 4
-OPEN_MAX = 8
+OPEN_MAX, SCOPE_OPEN_MAX = 8, 4
 
 
 def faults(run: Run) -> list[str]:
@@ -81,28 +82,44 @@ def _of_session(run: Run, frames: list[e.Frame]) -> Iterator[str]:
                 and frame.at > cancelled_at + CANCELLED_MS + extra_ms
             ):
                 yield f"seq {event.seq}: {fact.turn} ended {frame.at - cancelled_at} ms after it was cancelled"
-            if isinstance(fact, e.TurnEnded) and turn is not None and frame.at > turn.deadline_at + extra_ms:
-                yield f"seq {event.seq}: {fact.turn} ended {frame.at - turn.deadline_at} ms after its deadline"
+            late_ms = _late_ms(turn, fact, frame.at)
+            if late_ms > extra_ms:
+                yield f"seq {event.seq}: {type(fact).__name__} {late_ms} ms after its deadline"
             if isinstance(fact, e.CallFailed) and fact.fault.code == "bug" and "DriverBug" not in fact.fault.text:
                 yield f"seq {event.seq}: {fact.fault.text}"
-            if isinstance(fact, e.CallFailed) and turn is not None and (route := turn.calls[fact.call].route) is not None:
+            route = _turn(share_of(state, fact.call)).calls[fact.call].route if isinstance(fact, e.CallFailed) else None
+            if route is not None:
                 failures[route.provider] += 1
-                if failures[route.provider] > PROVIDER_FAILURES_MAX and route.provider not in turn.provider_successes:
+                if failures[route.provider] > PROVIDER_FAILURES_MAX and route.provider not in state.tried.successes:
                     yield f"seq {event.seq}: {route.provider} failed {failures[route.provider]} times in one turn"
             apply(state, event)
-            if state.turn is not None:
-                yield from (f"seq {event.seq}: {text}" for text in _of_turn(state.turn))
+            for share in shares(state) if state.turn is not None else ():
+                yield from (f"seq {event.seq}: {text}" for text in _of_share(_turn(share)))
     if state.turn is not None or state.waiting:
         yield f"{state.turn.id if state.turn is not None else state.waiting[0].turn} never ended"
 
 
-def _of_turn(turn: Turn) -> Iterator[str]:
+def _turn(state: State) -> Turn:
+    assert state.turn is not None
+    return state.turn
+
+
+def _late_ms(turn: Turn | None, fact: e.AnyFact, at: int) -> int:
+    """How long after its deadline a turn or a scope ends."""
+    if turn is None:
+        return 0
+    scope = turn.scopes.get(fact.scope) if isinstance(fact, e.ScopeEnded) else None
+    over = turn if isinstance(fact, e.TurnEnded) else scope
+    return at - over.deadline_at if over is not None else 0
+
+
+def _of_share(turn: Turn) -> Iterator[str]:
     used = turn.spent + turn.held
     if used.short(turn.limits.amounts) or NOTHING.short(turn.held) or NOTHING.short(turn.spent):
         yield f"{turn.spent} spent and {turn.held} held of {turn.limits.amounts}"
     if turn.held != sum((turn.calls[id].hold for id in turn.unsettled), Amounts()):
         yield "what is held is not what the calls hold"
-    if len(turn.open) > OPEN_MAX:
+    if len(turn.open) > (SCOPE_OPEN_MAX if turn.agent else OPEN_MAX):
         yield f"{len(turn.open)} calls are open"
 
 
@@ -139,70 +156,81 @@ def essence(run: Run) -> dict[str, Any]:
 
 
 def _essence(frames: list[e.Frame]) -> list[Any]:
-    state = State()
+    state, places = State(), Shares()
     lines: dict[tuple[str, str], list[Any]] = {}
     lost: dict[str, Amounts] = {}
     cut = {event.fact.call for event in _events(frames) if isinstance(event.fact, e.CallInterrupted)}
     for event in _events(frames):
-        fact = event.fact
-        turn = state.turn
+        fact, home = event.fact, places.take(event.fact)
+        before = state.turn
         apply(state, event)
-        now = state.turn or turn
+        now = state.turn or before
         name = now.id if now is not None else ""
         if isinstance(fact, e.HoldSettled) and fact.call in cut:
-            lost[name] = lost.get(name, NOTHING) + fact.spent
-        place, line = _line(fact, now, cut, lost.get(name, NOTHING))
+            lost |= {share: lost.get(share, NOTHING) + fact.spent for share in {name, home}}
+        place, line = _line(fact, state, home, cut, lost)
         if line is not None:
             lines.setdefault((name, place), []).append(line)
     return sorted(lines.items())
 
 
-def _line(fact: e.AnyFact, turn: Turn | None, cut: set[str], lost: Amounts) -> tuple[str, Any]:
-    """Where a fact belongs (its step, or the turn as a whole), and what is left of it; None if nothing."""
-    name = type(fact).__name__
+def _line(fact: e.AnyFact, state: State, home: str, cut: set[str], lost: dict[str, Amounts]) -> tuple[str, Any]:
+    """Where a fact belongs (its step, or its share as a whole), and what is left of it; None if nothing."""
+    name, share = type(fact).__name__, home.partition(".")[2]
     bodies = [_body(item) for item in getattr(fact, "items", ())]
     match fact:
         case e.CallGranted():
-            if fact.call in cut or turn is None:
-                return "", None
-            shown = sorted(_body(turn.items[id]) for id in turn.shown if id in turn.items) if fact.route is not None else []
-            return fact.step, (
+            return fact.step, None if fact.call in cut else (
                 name,
                 fact.target,
-                msgspec.to_builtins(fact.hold),
                 fact.key,
-                msgspec.to_builtins(fact.route),
-                shown,
+                *_asked(fact, _turn(share_of(state, fact.call))),
             )
         case e.CallCompleted() | e.CallFailed() | e.CallCancelled():
             fault = getattr(fact, "fault", None)
             kept = (name, bodies, fault.code if fault else "", getattr(fact, "unknown", False))
             return step_of(fact.call), (*kept, msgspec.to_builtins(getattr(fact, "verdicts", ())))
         case e.CallRefused():
-            return fact.step, (name, fact.code, bodies)
+            return fact.step or share, (name, fact.code, bodies)
         case e.HoldSettled():
-            return step_of(fact.call), None if fact.call in cut else (name, msgspec.to_builtins(fact.spent))
+            spent = fact.spent - lost.get(fact.call, NOTHING)
+            return step_of(fact.call), None if fact.call in cut else (name, msgspec.to_builtins(spent))
         case e.StepEnded():
             return fact.step, (name, fact.outcome, fact.reason, bodies)
         case e.PlanPatched():
             steps = [msgspec.to_builtins(msgspec.structs.replace(s, item="")) for s in fact.add]
-            return "", (name, fact.epoch, fact.why.code, steps)
+            return share, (name, fact.epoch, fact.why.code, steps)
         case e.AnswerJudged():
-            return "", (name, fact.action, fact.kept, fact.repaired, fact.dropped, bodies)
+            return share, (name, fact.action, fact.kept, fact.repaired, fact.dropped, bodies)
         case e.Asked():
             return fact.step, (name, fact.ask, fact.kind)
         case e.Answered():
-            return fact.ask.rsplit(".", 1)[1], (name, fact.allow, bodies)
+            return fact.ask.partition(".")[2], (name, fact.allow, bodies)
         case e.AskExpired():
-            return fact.ask.rsplit(".", 1)[1], (name,)
+            return fact.ask.partition(".")[2], (name,)
+        case e.ScopeStarted():
+            return step_of(fact.scope), (name, fact.agent, bodies)
+        case e.ScopeCancelled():
+            return step_of(fact.scope), (name, fact.cause)
+        case e.ScopeEnded():
+            spent = fact.spent - lost.get(fact.scope, NOTHING)
+            return step_of(fact.scope), (name, fact.outcome, fact.reason, fact.acted, msgspec.to_builtins(spent), bodies)
         case e.TurnEnded():
-            return "", (name, fact.outcome, fact.reason, msgspec.to_builtins(fact.spent - lost), bodies)
+            spent = fact.spent - lost.get(fact.turn, NOTHING)
+            return "", (name, fact.outcome, fact.reason, msgspec.to_builtins(spent), bodies)
         case e.TurnStarted():
             return "", (name, msgspec.to_builtins(fact.limits), msgspec.to_builtins(fact.reserve))
         case e.TurnRequested():
             return "", (name, fact.turn, bodies)
         case _:
             return "", None
+
+
+def _asked(fact: e.CallGranted, turn: Turn) -> tuple[Any, ...]:
+    """What a call was given: a specialist's slice is a part of what interrupted attempts left, so it is left out."""
+    shown = sorted(_body(turn.items[id]) for id in turn.shown if id in turn.items) if fact.route is not None else []
+    hold = None if turn.calls[fact.call].scope else msgspec.to_builtins(fact.hold)
+    return hold, msgspec.to_builtins(fact.route), shown
 
 
 def _body(item: Item) -> tuple[str, str, str]:
@@ -231,6 +259,10 @@ def reached(run: Run) -> Counter[str]:
                 seen[f"call {fact.fault.code if isinstance(fact, e.CallFailed) else fact.cause}"] += 1
             case e.PlanPatched():
                 seen[f"plan {fact.why.code}"] += 1
+            case e.ScopeEnded():
+                seen[f"scope {fact.outcome}: {fact.reason}"] += 1
+            case e.ScopeCancelled():
+                seen[f"scope cancelled: {fact.cause}"] += 1
             case _:
                 pass
     return seen
