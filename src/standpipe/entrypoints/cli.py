@@ -23,7 +23,19 @@ from cyclopts.exceptions import (
 )
 
 from standpipe.entrypoints.exits import CANCELLED, DONE, USAGE, of_error
-from standpipe.entrypoints.options import ASKING, COMMON, WHERE, AnySession, As, Asking, Common, Flag, Session, Where
+from standpipe.entrypoints.options import (
+    ASKING,
+    COMMON,
+    WHERE,
+    AnySession,
+    As,
+    Asking,
+    Common,
+    DemoFault,
+    Flag,
+    Session,
+    Where,
+)
 from standpipe.entrypoints.output import prepare, trouble
 from standpipe.errors import StandpipeError
 
@@ -110,11 +122,17 @@ def ask(question: str, /, *, how: Asking = ASKING, common: Common = COMMON) -> i
 
 
 @app.command
-def demo(*, common: Common = COMMON) -> int:
-    """Tell the runbook story on the sample documents that come along."""
+def demo(*, fault: Annotated[tuple[DemoFault, ...], Parameter(negative=())] = (), common: Common = COMMON) -> int:
+    """Tell the runbook story on the sample documents that come along.
+
+    Parameters
+    ----------
+    fault
+        What goes off on the way; may be given several times. Without it everything does.
+    """
     from standpipe.entrypoints import demo as telling
 
-    return asyncio.run(telling.demo(common))
+    return asyncio.run(telling.demo(common, fault))
 
 
 @app.command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -56,6 +56,9 @@ class Where:
     tenant: str = TENANT
     """Whose relations."""
 
+
+DemoFault = Literal["model-down", "agent-hangs", "right-withdrawn", "none"]
+"""What can go off in the demo."""
 
 COMMON, ASKING, WHERE = Common(), Asking(), Where()
 
