@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -30,6 +31,7 @@ from standpipe.core.items import Text, ToolCall
 from standpipe.engine.access import change
 from standpipe.engine.house import House
 from standpipe.entrypoints.live import STEPS_MAX, picture
+from standpipe.entrypoints.output import say_entry
 from standpipe.entrypoints.sessions import log, show
 from standpipe.entrypoints.story import Story
 from standpipe.ports import Append, Appended, SessionRow
@@ -180,6 +182,23 @@ def test_a_specialist_that_the_agent_does_not_have_is_named_as_the_model_did() -
         "lost: st1 ? ghost\ufffd[31m: Look.: refused (not_found)",
     ]
     assert [step.id for step in story.lost] == ["st1"]
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+def test_a_long_line_goes_on_further_in_than_it_began() -> None:
+    with contextlib.redirect_stdout(Terminal()) as terminal:
+        say_entry("plan", ["    " + "word " * 60])
+    lines = terminal.getvalue().splitlines()[1:]
+
+    assert len(lines) > 1 and lines[0].startswith("      word")
+    assert all(line.startswith("        word") for line in lines[1:])
 
 
 # --- in a store --------------------------------------------------------------------------------------------------------

@@ -238,6 +238,11 @@ def test_specialists_are_named_within_their_bound_too() -> None:
     _within(Prompt("Say.", (QUESTION,), tuple(tools), 9), agent)
 
 
+def test_a_long_name_is_within_its_bound_too() -> None:
+    came = [item(f"{n}.0", Answer(), "agent:" + "\x01" * 400, step=f"st{n}.a1/st1") for n in range(100)]
+    _within(Prompt("", tuple(came), CONTROLS, 9), AgentSpec("agent", ""))
+
+
 def _naming(delegate: ToolSpec, others: dict[str, str]) -> ToolSpec:
     to = {"type": "string", "enum": list(others)}
     told = "\n".join([delegate.description, *(f"{name}: {text}" for name, text in others.items())])
