@@ -11,7 +11,7 @@ import asyncio
 import msgspec
 
 from standpipe.core.details import Fault, Usage
-from standpipe.core.events import CallFailed, CallGranted, TurnEnded
+from standpipe.core.events import CallFailed, CallGranted, ScopeEnded, ScopeStarted, TurnEnded
 from standpipe.core.items import Draft, Item, Text, encode_body
 from standpipe.core.world import ModelSpec
 from standpipe.drivers.access.memory import MemoryAccess
@@ -44,6 +44,8 @@ class Outside:
         self.faults: list[str] = []
         self._granted: dict[str, tuple[str, str]] = {}
         self._failed: dict[tuple[str, str], int] = {}
+        self._tasks: dict[tuple[str, str], str] = {}
+        self._lost: dict[str, int] = {}
         self._asked = {message.text: chat.principal for chat in scenario.chats for message in chat.messages}
         self._asked |= {reply_of(principal): principal for principal in PEOPLE}
         self._principals = {chat.session: chat.principal for chat in scenario.chats}
@@ -61,6 +63,11 @@ class Outside:
                 case CallFailed(call=call):
                     intent = _intent(append.session, call)
                     self._failed[intent] = self._failed.get(intent, 0) + 1
+                case ScopeStarted(scope=scope, items=(Item(body=Text(text=task)),)):
+                    self._tasks[append.session, scope] = task
+                case ScopeEnded(scope=scope, outcome="failed"):
+                    task = self._tasks[append.session, scope]
+                    self._lost[task] = self._lost.get(task, 0) + 1
                 case TurnEnded(items=(answer,)):
                     await self._look_over_answer(self._principals[append.session], answer)
                 case _:
@@ -90,9 +97,13 @@ class Outside:
         """How many attempts of this intent the log knows to have failed."""
         return self._failed.get(self._granted[key], 0)
 
+    def lost(self, task: str) -> int:
+        """How many specialists the log knows to have failed at this task."""
+        return self._lost.get(task, 0)
+
     def principal_of(self, question: str) -> str:
-        """Who asked this question."""
-        return self._asked[question]
+        """Who asked this question, or the one that a task is about."""
+        return self._asked[question.partition(script.TASK)[0]]
 
 
 def encode_of(items: tuple[Item, ...]) -> bytes:
@@ -105,7 +116,7 @@ def _intent(session: str, call: str) -> tuple[str, str]:
 
 
 class TroubledModels:
-    """Providers that fail as the scenario says: the same model fails at the same question and round whoever asks again."""
+    """Providers that fail as the scenario says: a model does the same at the same question, attempt and round, whoever asks."""
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
@@ -113,9 +124,10 @@ class TroubledModels:
     async def call(self, model: ModelSpec, prompt: Prompt) -> Reply | Failed:
         """What the script says, or a trouble."""
         scenario = self._outside.scenario
-        heard = script.hear(prompt.items, frozenset(t.name for t in prompt.tools))
+        heard = script.hear(prompt.items, prompt.tools, alone=scenario.alone)
+        heard = msgspec.structs.replace(heard, attempt=self._outside.lost(heard.question))
         await self._outside.look_over("a prompt", self._outside.principal_of(heard.question), encode_of(prompt.items))
-        random = chance(scenario.seed, model.name, heard.question, heard.round)
+        random = chance(scenario.seed, model.name, heard.question, heard.attempt, heard.round)
         await asyncio.sleep(random.choice((0, 0.02, 0.4, 1.5)))
         if random.random() < scenario.troubles[model.name]:
             failed = await _trouble(random.randrange(5))

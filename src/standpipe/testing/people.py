@@ -14,6 +14,7 @@ from standpipe.core.amounts import Amounts
 from standpipe.core.apply import apply, fold
 from standpipe.core.events import AnyFact, Event, RelationsChanged
 from standpipe.core.ids import HOUSE
+from standpipe.core.pending import open_turns
 from standpipe.core.state import Ask as Asked
 from standpipe.core.state import State
 from standpipe.core.world import Access, World
@@ -142,7 +143,7 @@ class People:
 
     async def _answer(self, chat: Chat) -> None:
         state = fold(await self._log.read(chat.session))
-        open_asks = [a for a in state.turn.asks.values() if not a.outcome] if state.turn is not None else []
+        open_asks = [a for turn in open_turns(state) for a in turn.asks.values() if not a.outcome]
         for ask in open_asks:
             random = chance(self._scenario.seed, chat.session, ask.id)
             mine = ask.kind == "question" or not self._scenario.approves

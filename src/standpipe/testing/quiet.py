@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -11,11 +11,12 @@ from standpipe.core.budget import accounts
 from standpipe.core.context import first_look
 from standpipe.core.decide import decide
 from standpipe.core.events import AskExpired, ItemsWithdrawn
-from standpipe.core.items import Text, ToolCall
+from standpipe.core.items import Item, Text, ToolCall
 from standpipe.core.pending import wakes
 from standpipe.core.permit import question, tool_of
-from standpipe.core.state import State
-from standpipe.core.world import Questions
+from standpipe.core.state import State, shares
+from standpipe.core.tools import AgentSpec
+from standpipe.core.world import CallQuestion, Questions
 from standpipe.engine.lookup import Static, look_up
 from standpipe.ports import AccessStore, Log, Search
 from standpipe.testing.clock import VirtualLoop
@@ -92,31 +93,35 @@ class Watch:
 
 def everything(state: State, fixed: Static, now: int) -> Questions:
     """All questions that any rule could have in this state, found without asking `lookups`."""
-    turn, agent = state.turn, fixed.agents.get(state.agent)
-    items = list(turn.items.values()) if turn is not None else [w.items[0] for w in state.waiting]
+    folders = state.turn.folders if state.turn is not None else state.waiting[0].folders if state.waiting else ()
+    day = datetime.fromtimestamp(now / 1000, UTC).date().isoformat()
+    items = [item for closed in state.closed for item in (closed.question, closed.answer) if item is not None]
+    calls: list[CallQuestion] = []
+    for share in shares(state):
+        own = list(share.turn.items.values()) if share.turn is not None else [w.items[0] for w in share.waiting]
+        agent = fixed.agents.get(share.agent)
+        calls += _calls(state.principal, agent, folders, own) if agent is not None else []
+        items += own
+    return Questions(
+        tenant=state.tenant,
+        principal=state.principal,
+        folders=folders,
+        sources=tuple(dict.fromkeys(source for item in items for source in item.label.sources)),
+        calls=tuple(calls),
+        accounts=accounts(fixed.policy, state, day),
+    )
+
+
+def _calls(principal: str, agent: AgentSpec, folders: tuple[str, ...], items: Sequence[Item]) -> list[CallQuestion]:
+    """What must be asked before any call could be made that stands in these items, or follows from them."""
     moves = [item.body for item in items if isinstance(item.body, ToolCall)]
     nested = [s for m in moves for name in ("steps", "add") if isinstance(s := m.arguments.get(name), list)]
     for step in (one for steps in nested for one in steps if isinstance(one, dict)):
         if isinstance(step.get("tool"), str) and isinstance(step.get("arguments", {}), dict):
             moves.append(ToolCall(step["tool"], step.get("arguments", {})))
-    folders = turn.folders if turn is not None else state.waiting[0].folders if state.waiting else ()
     for item in items:
-        look = first_look(agent, folders, item.body.text) if agent is not None and isinstance(item.body, Text) else None
+        look = first_look(agent, folders, item.body.text) if isinstance(item.body, Text) else None
         moves += [ToolCall("search", look)] if look is not None else []
-    day = datetime.fromtimestamp(now / 1000, UTC).date().isoformat()
-    kept = [item for closed in state.closed for item in (closed.question, closed.answer) if item is not None]
-    calls = [
-        asked
-        for move in moves
-        if agent is not None
-        and (tool := tool_of(agent, move.name)) is not None
-        and (asked := question(state.principal, agent, tool, move.arguments)) is not None
-    ]
-    return Questions(
-        tenant=state.tenant,
-        principal=state.principal,
-        folders=folders,
-        sources=tuple(dict.fromkeys(source for item in (*items, *kept) for source in item.label.sources)),
-        calls=tuple(calls),
-        accounts=accounts(fixed.policy, state, day),
-    )
+    tools = [(tool, move) for move in moves if (tool := tool_of(agent, move.name)) is not None]
+    asked = (question(principal, agent, tool, move.arguments) for tool, move in tools)
+    return [one for one in asked if one is not None]

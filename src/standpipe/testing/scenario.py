@@ -14,6 +14,14 @@ from standpipe.ports import Document
 TENANT = "acme"
 FOLDER = "docs"
 PEOPLE = ("user:ana", "user:bo")
+SPECIALISTS = {
+    "analyst": ("search", "read", "look", "note", "launch"),
+    "clerk": ("look", "incident", "put", "signed", "wobble"),
+    "smith": ("search", "read", "wobble", "broken", "mutter", "stubborn", "launch"),
+}
+"""Who there is to delegate to, with which tools. The clerk has an answer schema, the smith models of its own."""
+TYPED = "clerk"
+ROUTED = "smith"
 MOODS = {
     "money": 0.2,
     "model calls": 0.15,
@@ -60,7 +68,10 @@ class Act(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """Everything that is drawn before a run starts; what models say is drawn from `seed` when they are asked."""
+    """Everything that is drawn before a run starts; what models say is drawn from `seed` when they are asked.
+
+    `specialists` are those of the agent, with the documents each is kept to. Where they are to be `alone`, one works at a time.
+    """
 
     seed: int
     moods: tuple[str, ...]
@@ -74,6 +85,8 @@ class Scenario(msgspec.Struct, frozen=True):
     approves: bool
     answered: float
     restart_ms: int
+    specialists: dict[str, tuple[str, ...]] = {}
+    alone: bool = False
 
     @property
     def calm(self) -> bool:
@@ -93,11 +106,12 @@ def draw(seed: int) -> Scenario:
     policy = _policy(random, moods)
     documents = tuple(_document(random, n) for n in range(random.randint(2, 4)))
     chats = tuple(_chat(random, seed, n, moods) for n in range(random.choice((1, 1, 2))))
+    troubles = {name: random.choice((0.0, 0.0, 0.1, 0.4, 1.0)) for name in policy.models}
     return Scenario(
         seed=seed,
         moods=moods,
-        policy=policy,
-        troubles={name: random.choice((0.0, 0.0, 0.1, 0.4, 1.0)) for name in policy.models},
+        policy=_routed(policy, chance(seed, "route")),
+        troubles=troubles,
         documents=documents,
         readable={p: tuple(d.path for d in documents if random.random() < 0.8) for p in PEOPLE},
         typed=random.random() < 0.2,
@@ -106,7 +120,23 @@ def draw(seed: int) -> Scenario:
         approves=random.random() < 0.5,
         answered=random.choice((0.5, 0.9)),
         restart_ms=random.choice((0, 0, 700, 8_000 if moods else 700)),
+        specialists=_specialists(chance(seed, "specialists")),
+        # What one finds out about the models, those beside it know: with troubles, what each tries depends on who came first.
+        alone=not moods and any(troubles.values()),
     )
+
+
+def _specialists(random: Random) -> dict[str, tuple[str, ...]]:
+    """Two or three of them, some of which are kept to a part of the documents."""
+    names = random.sample(list(SPECIALISTS), random.choice((2, 3)))
+    return {name: random.choice(((), (), (), ("page0.md", "page1*"))) for name in names}
+
+
+def _routed(policy: Policy, random: Random) -> Policy:
+    """The policy with a route for one of the specialists, mostly."""
+    models = tuple(random.sample(list(policy.models), random.randint(1, len(policy.models))))
+    routes = {**policy.routes, ROUTED: models} if random.random() < 0.8 else policy.routes
+    return msgspec.structs.replace(policy, routes=routes)
 
 
 def _policy(random: Random, moods: tuple[str, ...]) -> Policy:
@@ -125,15 +155,15 @@ def _policy(random: Random, moods: tuple[str, ...]) -> Policy:
     if random.random() < 0.3:
         routes["synthesize"] = tuple(random.sample(list(models), random.randint(1, len(models))))
     least = price * 60  # about a final call: 45,000 bytes in, 4,000 tokens out
-    money = int(least * random.uniform(0.9, 8)) + 1
+    money = int(least * random.uniform(0.9, random.choice((8, 30)))) + 1
     amounts = Amounts(
         microusd=money if "money" in moods else 10**12,
         tokens=2**53,
-        model_calls=random.randint(len(models), 8) if "model calls" in moods else 400,
+        model_calls=random.choice((len(models), 3, 4, 6, 8, 14)) if "model calls" in moods else 400,
         tool_calls=random.randint(0, 6) if "tool calls" in moods else 400,
-        steps=random.randint(1, 6) if "steps" in moods else 60,
+        steps=random.choice((1, 2, 3, 4, 5, 6, 12, 20)) if "steps" in moods else 1_000,
     )
-    deadline_ms = random.randint(1, 12) * 1_000 if "deadline" in moods else 3_600_000
+    deadline_ms = random.randint(1, random.choice((12, 30))) * 1_000 if "deadline" in moods else 3_600_000
     ledger = {"default": int(least * random.uniform(1, 30)) + 1} if "ledger" in moods else {}
     if ledger:
         amounts = msgspec.structs.replace(amounts, microusd=max(money, ledger["default"] // 2))

@@ -1,7 +1,7 @@
-"""A model that does everything models do: plans, revises, calls tools, answers well and badly, asks, and talks nonsense.
+"""A model that does everything models do: plans, revises, calls tools, delegates, answers well and badly, asks, talks nonsense.
 
-What it says depends on the seed, the question and the round alone, never on the order in which things came: so that a run that
-was cut off and resumed hears the same.
+What it says depends on the seed, the question, the round and the attempt alone, never on the order in which things came: so
+that a run that was cut off and resumed hears the same. A specialist is the same model with another task.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from standpipe.core.items import Item, Passage, Text, ToolCall
+from standpipe.core.items import Answer, Item, Passage, Text, ToolCall
+from standpipe.core.tools import ToolSpec
 from standpipe.testing.scenario import chance
 
 Said = list[ToolCall | Text]
@@ -33,46 +34,81 @@ TOOLS = (
 )
 ROUNDS_MAX = 9
 """From this round on it only answers."""
+SPECIALIST_ROUNDS_MAX = 4
+"""As ROUNDS_MAX, of a specialist."""
+TASK = " / "
+"""What stands between the question of the user and what a specialist is told to do about it."""
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """What a script knows of a conversation: this turn's question, which round it is, what it may cite, what is offered."""
+    """What a script knows of a conversation: this turn's question, which round and attempt it is, what it may cite (passages,
+    and sources with words of theirs), what is offered, who may be delegated to, and whether to one at a time."""
 
     question: str
     round: int
+    attempt: int
     passages: tuple[Passage, ...]
+    quotes: tuple[tuple[str, str], ...]
     offered: frozenset[str]
-    cites: bool
+    specialists: tuple[str, ...]
+    alone: bool
+
+    @property
+    def cites(self) -> bool:
+        """Whether there is anything to cite, or to look for."""
+        return "search" in self.offered or bool(self.quotes)
 
 
-def hear(items: Sequence[Item], offered: frozenset[str]) -> Heard:
-    """The conversation as the script sees it."""
-    asked = [n for n, item in enumerate(items) if item.origin.startswith("user") and not item.answers]
+def hear(items: Sequence[Item], tools: Sequence[ToolSpec], *, alone: bool = False) -> Heard:
+    """The conversation as the script sees it, at the first attempt."""
+    asked = [n for n, item in enumerate(items) if item.origin.partition(":")[0] in ("user", "task") and not item.answers]
     begin = asked[-1] if asked else 0
     body = items[begin].body if items else None
     mine = items[begin:]
     replies = {item.id.split(".")[0] for item in mine if item.kind == "call" and item.origin != "runtime"}
     found = {(b.source, b.start, b.text): b for item in mine if isinstance(b := item.body, Passage) and not b.memory}
+    told = {(c.source, c.quote) for item in mine if isinstance(item.body, Answer) for c in item.body.citations}
+    delegate = next((tool.parameters for tool in tools if tool.name == "delegate"), None)
     return Heard(
         question=body.text if isinstance(body, Text) else "",
         round=len(replies),
+        attempt=0,
         passages=tuple(found[key] for key in sorted(found)),
-        offered=offered,
-        cites="search" in offered or bool(found),
+        quotes=tuple(sorted({(b.source, b.text.strip().splitlines()[-1]) for b in found.values()} | told)),
+        offered=frozenset(tool.name for tool in tools),
+        specialists=tuple(delegate["properties"]["to"]["enum"]) if delegate is not None else (),
+        alone=alone,
     )
 
 
 def respond(seed: int, heard: Heard) -> Said | str:
     """The next move."""
-    random = chance(seed, heard.question, heard.round)
+    random = chance(seed, heard.question, heard.attempt, heard.round)
+    weights: dict[Callable[[Random, Heard], Said | str], int]
     if "plan" not in heard.offered:
-        weights: dict[Callable[[Random, Heard], Said | str], int] = {good: 12, bad: 3, silent: 1, direct: 2}
+        weights = {good: 12, bad: 3, silent: 1, direct: 2}
+    elif TASK in heard.question and heard.round >= SPECIALIST_ROUNDS_MAX:
+        weights = {good: 3, bad: 1}
+    elif TASK in heard.question:
+        weights = {plan: 3, direct: 5, revise: 1, good: 5, bad: 3, text: 1, silent: 1, nonsense: 2, crowd: 1}
     elif heard.round >= ROUNDS_MAX:
         weights = {good: 1}
     elif heard.round == 0:
-        weights = {plan: 12, direct: 5, ask: 3, good: 2, bad: 1, text: 1, silent: 1, nonsense: 2, crowd: 2}
+        weights = {plan: 10, delegate: 8, direct: 4, ask: 3, good: 2, bad: 1, text: 1, silent: 1, nonsense: 2, crowd: 2}
     else:
-        weights = {plan: 2, revise: 5, direct: 3, ask: 2, good: 8, bad: 4, text: 2, silent: 1, nonsense: 2, crowd: 2}
+        weights = {
+            plan: 2,
+            delegate: 4,
+            revise: 4,
+            direct: 3,
+            ask: 2,
+            good: 9,
+            bad: 4,
+            text: 2,
+            silent: 1,
+            nonsense: 2,
+            crowd: 2,
+        }
     move = random.choices(list(weights), list(weights.values()))[0]
     return move(random, heard)
 
@@ -90,19 +126,36 @@ def plan(random: Random, heard: Heard) -> Said:
 
 
 def revise(random: Random, heard: Heard) -> Said:
-    """Steps to add after ones of earlier plans, and ids to drop."""
-    steps = _steps(random, heard, f"r{heard.round}")
-    steps[0]["after"] = ["p0", "nobody"]
-    said: Said = [ToolCall("revise", {"reason": "there is more to it", "add": steps, "drop": ["p1"], "because": []})]
-    return said * 2 if random.random() < 0.1 else said
+    """Steps to add after ones of earlier plans; sometimes twice the same, sometimes with what there is not."""
+    steps = _steps(random, heard, "r")
+    steps[0]["after"] = ["p0", f"r{heard.round - 1}.0", "nobody"]
+    arguments: dict[str, Any] = {"reason": "there is more to it", "add": steps, "because": []}
+    if random.random() < 0.1:
+        arguments["drop"] = ["p1"]
+    said: Said = [ToolCall("revise", arguments)]
+    return said * 2 if random.random() < 0.1 and not any(step["tool"] == "delegate" for step in steps) else said
 
 
 def direct(random: Random, heard: Heard) -> Said:
-    """One to four tools at once."""
+    """One to five tools at once."""
     calls: Said = [
         ToolCall(name, arguments) for name, arguments in (_use(random, heard) for _ in range(random.choice((1, 1, 3, 5))))
     ]
     return [Text("Let me see."), *calls] if random.random() < 0.3 else calls
+
+
+def delegate(random: Random, heard: Heard) -> Said:
+    """One to four specialists, and sometimes something beside them."""
+    count = 1 if heard.alone else random.choice((1, 2, 2, 3, 4))
+    said: Said = [ToolCall("delegate", _task(random, heard, f"d{heard.round}.{n}")) for n in range(count)]
+    beside = random.random()
+    if beside < 0.1:
+        return said + good(random, heard)
+    if beside < 0.3:
+        return direct(random, heard) + said
+    if beside < 0.4 and not heard.alone:
+        return plan(random, heard) + said
+    return said
 
 
 def ask(random: Random, heard: Heard) -> Said:
@@ -112,14 +165,17 @@ def ask(random: Random, heard: Heard) -> Said:
 
 def good(random: Random, heard: Heard) -> Said:
     """An answer that its sources support, as far as there are any."""
-    sentences = []
-    for part, passage in enumerate(heard.passages[: random.randint(1, 3)]):
-        quote = passage.text.strip().splitlines()[-1]
-        sentences.append({"text": quote, "citations": [{"source": passage.source, "quote": quote}], "part": part % 2})
+    quotes = random.sample(heard.quotes, min(len(heard.quotes), random.randint(1, 3)))
+    sentences = [
+        {"text": quote, "citations": [{"source": source, "quote": quote}], "part": part % 2}
+        for part, (source, quote) in enumerate(quotes)
+    ]
     if not sentences and not heard.cites:
         sentences.append({"text": "It reads what it reads.", "citations": [], "part": 0})
     gaps = [] if sentences and random.random() < 0.9 else [{"text": "The rest is not known.", "part": -1}]
-    return [ToolCall("answer", {"sentences": sentences, "gaps": gaps, "value": {"level": 3}})]
+    claims = [_claim(random, *quote) for quote in quotes if random.random() < 0.4]
+    value = {"level": 3} if random.random() < 0.9 else {"level": "high"}
+    return [ToolCall("answer", {"sentences": sentences, "gaps": gaps, "claims": claims, "value": value})]
 
 
 def bad(random: Random, heard: Heard) -> Said:
@@ -128,12 +184,24 @@ def bad(random: Random, heard: Heard) -> Said:
         {"text": "It was never measured.", "citations": []},
         {"text": "The moon is full.", "citations": [{"source": "page0.md", "quote": "no such words"}], "part": 7},
     ]
-    if heard.passages:
-        first = heard.passages[0]
-        quote = first.text.strip().splitlines()[-1]
-        wrong.append({"text": quote + " Or 4711.", "citations": [{"source": first.source, "quote": quote}]})
+    if heard.quotes:
+        source, quote = heard.quotes[0]
+        wrong.append({"text": quote + " Or 4711.", "citations": [{"source": source, "quote": quote}]})
     chosen = random.sample(wrong, random.randint(1, len(wrong)))
-    return [ToolCall("answer", {"sentences": chosen, "value": {"level": "high"}})]
+    claims = [
+        _claim(random, "page0.md", "The gauge reads 4711."),
+        {**_claim(random, "page1.md", "It reads 3."), "predicate": ""},
+    ]
+    value = {"level": random.choice((3, "high"))}
+    return [ToolCall("answer", {"sentences": chosen, "claims": claims[: random.randint(0, 2)], "value": value})]
+
+
+def _claim(random: Random, source: str, quote: str) -> dict[str, Any]:
+    """What a quote says is read, sometimes where it does not, and of something that others speak of too."""
+    numbers = [word for word in quote.split() if word.isdigit()] or ["4711"]
+    value = numbers[0] if random.random() < 0.9 else "4711"
+    about = random.choice(("gauge", "Gauge", max(quote.split())))
+    return {"subject": about, "predicate": "reads", "value": value, "source": source, "quote": quote}
 
 
 def text(random: Random, heard: Heard) -> str:
@@ -162,6 +230,10 @@ def nonsense(random: Random, heard: Heard) -> Said:
         ToolCall("revise", {}),
         ToolCall("answer", {"sentences": [{"txt": "?"}]}),
         ToolCall("ask_user", {"question": 3}),
+        ToolCall("ask_user", {"question": "Am I to ask?"}),
+        ToolCall("delegate", {"to": "nobody", "task": "Do it."}),
+        ToolCall("delegate", {"to": 3}),
+        ToolCall("plan", {"steps": [{"id": "a", "tool": "delegate", "arguments": {"task": "Who?"}}]}),
         ToolCall("no_such_tool", {"x": 1}),
         ToolCall("look", {"x": "many"}),
         ToolCall("plan", {"steps": []}),
@@ -172,18 +244,30 @@ def nonsense(random: Random, heard: Heard) -> Said:
 def _steps(random: Random, heard: Heard, prefix: str) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = []
     for n in range(random.choice((1, 2, 3, 4, 6))):
-        name, arguments = _use(random, heard)
-        after = [s["id"] for s in steps if random.random() < 0.4]
-        steps.append(
-            {"id": f"{prefix}{n}", "tool": name, "arguments": arguments, "after": after, "optional": random.random() < 0.3}
-        )
+        delegates = bool(heard.specialists) and random.random() < 0.25
+        name, arguments = ("delegate", _task(random, heard, f"{prefix}{heard.round}.{n}")) if delegates else _use(random, heard)
+        needed = heard.alone and delegates
+        after = [s["id"] for s in steps if random.random() < 0.4 or (needed and s["tool"] == "delegate")]
+        id = f"{prefix}{n}" if prefix == "p" else f"{prefix}{heard.round}.{n}"
+        steps.append({"id": id, "tool": name, "arguments": arguments, "after": after, "optional": random.random() < 0.3})
     return steps
 
 
+def _task(random: Random, heard: Heard, name: str) -> dict[str, Any]:
+    """The arguments of a delegation: `name` makes its task another one than any other of the turn."""
+    told = f" Mind this: {random.choice(heard.passages).text}" if heard.passages and random.random() < 0.3 else ""
+    arguments: dict[str, Any] = {"to": random.choice(heard.specialists), "task": f"{heard.question}{TASK}{name}{told}"}
+    if random.random() < 0.3:
+        arguments["optional"] = True
+    wrong = random.choice(({"to": "nobody"}, {"to": ["clerk"]}, {"task": " "}, {"task": 3}, {"now": True}))
+    return {**arguments, **wrong} if random.random() < 0.06 else arguments
+
+
 def _use(random: Random, heard: Heard) -> tuple[str, dict[str, Any]]:
-    """A tool and arguments for it."""
+    """A tool and arguments for it: a specialist mostly knows what it has."""
     weights = (10, 5, 4, 2, 2, 4, 1, 1, 0.3, 1, 3, 4, 5)
-    name = random.choices(TOOLS, weights)[0]
+    known = [TASK not in heard.question or name in heard.offered for name in TOOLS]
+    name = random.choices(TOOLS, [w if k else w * 0.02 for w, k in zip(weights, known, strict=True)])[0]
     if random.random() < 0.04:
         return "no_such_tool", {"x": 1}
     number = random.randint(0, 5)

@@ -34,7 +34,7 @@ from standpipe.testing.crash import Boundaries, Crash, Life, MortalLog, MortalMo
 from standpipe.testing.outside import DriverBug, Effect, Outside, TroubledModels, WatchedTools, tools
 from standpipe.testing.people import People
 from standpipe.testing.quiet import QuietLoop, Watch
-from standpipe.testing.scenario import FOLDER, PEOPLE, TENANT, Scenario, chance, draw
+from standpipe.testing.scenario import FOLDER, PEOPLE, SPECIALISTS, TENANT, TYPED, Scenario, chance, draw
 
 RULES = "rules"
 VIRTUAL_S_MAX = 200_000
@@ -69,6 +69,17 @@ def simulate(seed: int, crashes: Sequence[int] = ()) -> Run:
         loop.close()
 
 
+def agents(scenario: Scenario, tools: Sequence[ToolSpec]) -> dict[str, AgentSpec]:
+    """The scenario's agent, which has all these tools, and its specialists, which have some."""
+    schema = ANSWER_SCHEMA if scenario.typed else None
+    known = {name: f"Has {', '.join(SPECIALISTS[name])}." for name in scenario.specialists}
+    found = {"agent": AgentSpec("agent", "Say what is asked.", tuple(tools), schema, known)}
+    for name, documents in scenario.specialists.items():
+        own = tuple(tool for tool in tools if tool.name in SPECIALISTS[name])
+        found[name] = AgentSpec(name, "Do it.", own, ANSWER_SCHEMA if name == TYPED else None, documents=documents)
+    return found
+
+
 class _World:
     """All that survives a crash, and the process that lives now."""
 
@@ -83,9 +94,7 @@ class _World:
         self.tools = tools(self.outside)
         self.people = People(scenario, self.log, self.outside)
         self.boundaries = Boundaries(crashes)
-        specs = (SEARCH, READ, *(tool.spec for tool in self.tools))
-        agent = AgentSpec("agent", "Say what is asked.", specs, ANSWER_SCHEMA if scenario.typed else None)
-        self.fixed = static(scenario.policy, {agent.name: agent})
+        self.fixed = static(scenario.policy, agents(scenario, (SEARCH, READ, *(tool.spec for tool in self.tools))))
         self.watch = Watch(self.log, self.search, self.access, self.fixed)
         self.faults: list[str] = []
         self.life = Life(self.boundaries, 0)
