@@ -128,15 +128,19 @@ def test_specialists_are_drawn_under_the_step_that_delegated() -> None:
     assert lines[11] == "lost · st3 auditor Check the duty.: dropped (deadline)"
 
 
-def test_when_there_is_no_room_what_is_over_gives_way_first() -> None:
+@pytest.mark.parametrize(("room", "hidden"), [(0, 1), (-1, STEPS_MAX - 2)])
+def test_when_there_is_no_room_what_is_over_gives_way_first(room: int, hidden: int) -> None:
     told = two_specialists()
-    many = tuple(Step(f"st3.a1/st{n}", "tool", "search") for n in range(1, STEPS_MAX - 2))
+    many = tuple(Step(f"st3.a1/st{n}", "tool", "search") for n in range(1, STEPS_MAX - 2 - room))
     told.add(PlanPatched("t1.st3.a1", 1, Why("plan"), many))
+    told.add(CallGranted("t1.st3.a1/st1.a1", "st3.a1/st1", "search", Amounts(), NOW, Permit("p", 0), "k"))
     story, _ = heard(told)
-    lines = "\n".join(drawn(story))
+    lines = drawn(story)
 
-    assert "1 earlier step" in lines and "too slow" not in lines
-    assert "auditor" in lines and f"st{STEPS_MAX - 3}" in lines and "✓ st1" in lines
+    assert lines[3].split() == ["…", str(hidden), "more", "step" if hidden == 1 else "steps"]
+    text = "\n".join(lines)
+    assert "too slow" not in text and "✓ st1" in text and "auditor" in text and "▸   st1" in text
+    assert ("st20" in text) == (hidden == 1)
 
 
 def test_a_withdrawn_task_is_drawn_no_more() -> None:

@@ -23,7 +23,7 @@ DRAWN_S = 0.05
 SHOW_CURSOR = "\x1b[?25h"
 """What a terminal needs to hear if a view is left without its end."""
 STEPS_MAX = 24
-"""Of a longer plan the latest steps are shown, and of specialists that are done not what they did."""
+"""Of a longer plan the latest steps are shown, and of specialists only what they do at this moment."""
 PATCHES_MAX = 3
 """So many of the latest changes of the plan are shown."""
 REASON_CHARS, NOTE_CHARS = 200, 60
@@ -108,7 +108,7 @@ def _steps(story: Story, now: int) -> Table:
     for width in (1, ids, None, 7, 12):
         table.add_column(width=width, ratio=None if width else 1, no_wrap=True, justify="right" if width in (7, 12) else "left")
     if len(shown) < len(rows):
-        table.add_row("", "…", Text(plural(len(rows) - len(shown), "earlier step"), style="dim"))
+        table.add_row("", "…", Text(plural(len(rows) - len(shown), "more step"), style="dim"))
     calls: dict[str, CallLine] = {call.step: call for call in story.calls.values()}
     for depth, row in shown:
         table.add_row(*_row(story, row, calls.get(row.id) if isinstance(row, StepLine) else row, now, INDENT * depth))
@@ -116,9 +116,12 @@ def _steps(story: Story, now: int) -> Table:
 
 
 def _latest(story: Story, rows: list[Row]) -> list[Row]:
+    """As many as there is room for: what specialists did gives way first, then what they do not do at this moment."""
     if len(rows) > STEPS_MAX:
         over = {name for name, scope in story.scopes.items() if scope.outcome}
         rows = [(depth, row) for depth, row in rows if row.scope not in over]
+    if len(rows) > STEPS_MAX:
+        rows = [(depth, row) for depth, row in rows if not row.scope or row.state == "running"]
     return rows[-STEPS_MAX:]
 
 
