@@ -11,6 +11,7 @@ from tests.scripts import run
 
 import standpipe as sp
 from standpipe import wiring
+from standpipe.core.items import Draft, Text
 from standpipe.core.world import ModelSpec
 from standpipe.engine.house import House, Turn
 from standpipe.entrypoints.http.events import Heard, turn_parts
@@ -36,10 +37,12 @@ class Breaks:
     """A model in whose call the store breaks, as soon as it may."""
 
     def __init__(self) -> None:
-        self.now = asyncio.Event()
+        self.now, self.mended = asyncio.Event(), False
 
     async def call(self, model: ModelSpec, prompt: Prompt) -> Reply:
         await self.now.wait()
+        if self.mended:
+            return Reply((Draft(Text("It is.")),))
         raise StoreError("The disk is full.")
 
 
@@ -71,7 +74,7 @@ async def streamed(house: House, turn: Turn) -> None:
         pass
 
 
-def test_who_begins_to_follow_later_hears_it_once_and_then_it_is_tried_again() -> None:
+def test_who_follows_later_hears_how_it_goes_then() -> None:
     async def main() -> None:
         model = Breaks()
         model.now.set()
@@ -82,6 +85,11 @@ def test_who_begins_to_follow_later_hears_it_once_and_then_it_is_tried_again() -
         for _ in range(2):
             with pytest.raises(sp.StandpipeError, match="disk"):
                 await asyncio.wait_for(turn.wait(), 10)
+        model.mended = True
+        again = await house.ask("Is it?", session=turn.session)
+        while house.driving:
+            await asyncio.sleep(0)
+        assert [(await one.wait()).answer.text for one in (turn, again)] == ["It is.", "It is."]
         await house.close()
 
     run(main)

@@ -14,48 +14,41 @@ WAIT_MS = 1_000
 
 
 async def follow(
-    log: Log, session: str, after: int = 0, watch: Callable[[], Awaitable[None]] | None = None
+    log: Log, session: str, after: int = 0, watch: Callable[[], asyncio.Future[bool]] | None = None
 ) -> AsyncIterator[tuple[Frame, Event]]:
     """Every event after seq `after` with its frame, as it becomes durable; ends only when it is no longer asked.
 
-    `watch` is awaited beside each wait for news: what it raises is raised here, after the events there are, so that nobody
-    waits for a log that nobody writes.
+    `watch` is called before each wait: it may raise, so that nobody waits for a log that nobody writes, or says who writes
+    it; when that ends with True there is no point in waiting on.
     """
-    trouble: BaseException | None = None
     while True:
         for frame in await log.read(session, after):
             for event in frame.events:
                 if event.seq > after:
                     after = event.seq
                     yield frame, event
-        if trouble is not None:
-            raise trouble
-        trouble = await _news(log, session, after, watch)
+        writing = watch() if watch is not None else None
+        if writing is not None:
+            await news_or(log.wait(session, after, WAIT_MS), writing)
+        if writing is None or (writing.done() and not (writing.cancelled() or writing.result())):
+            await log.wait(session, after, WAIT_MS)
 
 
-async def _news(log: Log, session: str, after: int, watch: Callable[[], Awaitable[None]] | None) -> BaseException | None:
-    """Wait for news; what the watch raised before there were any."""
-    if watch is not None:
-        watching = asyncio.ensure_future(watch())
-        try:
-            await first_of(log.wait(session, after, WAIT_MS), watching)
-            trouble = watching.exception() if watching.done() else None
-            if trouble is not None or not watching.done():
-                return trouble
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-    await log.wait(session, after, WAIT_MS)
-    return None
-
-
-async def first_of(news: Awaitable[None], other: asyncio.Future[Any]) -> None:
-    """Wait for news (then `other` is left alone), or until `other` is done. Raises what waiting for news raises."""
-    waiting = asyncio.ensure_future(news)
+async def news_or(news: Awaitable[None], over: asyncio.Future[Any]) -> None:
+    """Wait for news, or until something is over, whichever is first."""
+    listening = True
     try:
-        await asyncio.wait({waiting, other}, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            waiting.result()
-    finally:
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
+        async with asyncio.timeout(None) as patience:
+
+            def stop(_: object) -> None:
+                if listening:
+                    patience.reschedule(0)
+
+            over.add_done_callback(stop)
+            try:
+                await news
+            finally:
+                listening = False
+                over.remove_done_callback(stop)
+    except TimeoutError:
+        return

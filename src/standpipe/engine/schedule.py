@@ -14,7 +14,7 @@ class Drives:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._tasks: dict[str, asyncio.Task[Exception | None]] = {}
+        self._tasks: dict[str, asyncio.Task[bool]] = {}
         self._again: set[str] = set()
         self._troubles: dict[str, Exception] = {}
         self.began: Callable[[str, int], None] | None = None
@@ -30,26 +30,27 @@ class Drives:
         if session in self._tasks:
             self._again.add(session)
         else:
+            self._troubles.pop(session, None)
             self._tasks[session] = asyncio.ensure_future(self._run(session))
 
-    async def watch(self, session: str) -> None:
-        """Wait until the drive ends, after starting it again if it has (its lease was lost, say).
-
-        Raises what it ended with, now or before (StoreError, or a bug).
-        """
-        if session not in self._tasks and session not in self._troubles:
+    def watch(self, session: str) -> asyncio.Future[bool]:
+        """The drive of the session, started again if it ended (its lease was lost, say); in the end it says whether it failed.
+        Raises what it ended with before (StoreError, or a bug), until it is started again."""
+        self._check(session)
+        if session not in self._tasks:
             self.start(session)
-        await self.settled(session)
+        return self._tasks[session]
 
     async def settled(self, session: str) -> None:
         """Wait until this process does not drive the session. Raises what its drive ended with."""
         while (task := self._tasks.get(session)) is not None:
             await asyncio.wait({task})
-            if not task.cancelled() and (trouble := task.result()) is not None:
-                self._troubles.pop(session, None)
-                raise trouble
-        if (before := self._troubles.pop(session, None)) is not None:
-            raise before
+        self._check(session)
+
+    def _check(self, session: str) -> None:
+        trouble = self._troubles.get(session)
+        if trouble is not None:
+            raise trouble
 
     async def close(self) -> None:
         """Let go of all sessions; their logs say where to go on."""
@@ -58,8 +59,7 @@ class Drives:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, session: str) -> Exception | None:
-        """Drive the session; what went wrong, for who waits for this and for who looks later."""
+    async def _run(self, session: str) -> bool:
         try:
             if self.began is not None:
                 seq, _ = await self._setup.ports.log.heads(session)
@@ -68,10 +68,10 @@ class Drives:
                 self._again.discard(session)
                 await drive_leased(self._setup, session)
                 if session not in self._again:
-                    return None
+                    return False
         except Exception as trouble:
             self._troubles[session] = trouble
-            return trouble
+            return True
         finally:
             self._tasks.pop(session, None)
             self._again.discard(session)

@@ -16,7 +16,7 @@ import msgspec
 from standpipe.core.events import Event, Frame, TurnEnded
 from standpipe.core.frames import fill, hashes_of, items_of
 from standpipe.core.items import Label, Source
-from standpipe.engine.follow import first_of
+from standpipe.engine.follow import news_or
 from standpipe.engine.house import Turn
 from standpipe.engine.show import without
 from standpipe.entrypoints.answers import as_json
@@ -105,7 +105,7 @@ async def _parts(
             yield PING if quiet_ms >= limit_ms else b"", None
             quiet_ms = (0 if quiet_ms >= limit_ms else quiet_ms) + min(QUIET_MS, limit_ms)
             news = heard.log.wait(heard.session, after, int(min(QUIET_MS, limit_ms)))
-            await (news if over is None else first_of(news, over))
+            await (news if over is None else news_or(news, over))
 
 
 async def _event(heard: Heard, frame: Frame, event: Event) -> Part:
