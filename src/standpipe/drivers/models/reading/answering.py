@@ -16,7 +16,7 @@ from standpipe.core.items import Answer, Conflict, Passage
 from standpipe.drivers.models.reading.claims import claims
 from standpipe.drivers.models.reading.conflict import disagreements
 from standpipe.drivers.models.reading.cues import instructs
-from standpipe.drivers.models.reading.evidence import Cited, Evidence, steps_of
+from standpipe.drivers.models.reading.evidence import Cited, Evidence, Move, steps_of
 from standpipe.drivers.models.reading.planning import findings
 from standpipe.drivers.models.reading.question import Question
 from standpipe.drivers.models.reading.recurrence import Finding
@@ -53,7 +53,8 @@ def answer(
         choices += [choice for choice in told if choice.part == part]
     gaps = _gaps(evidence, lenses, judgements, candidates)
     listed = _conflicts(question, evidence, found_again)
-    stated = claims(evidence.documents, quoted, question.subject, _concerned(question, found_again)) if evidence.task else ()
+    concerned = [*_concerned(question, found_again), *(query for move in evidence.made("revise") for query in _searched(move))]
+    stated = claims(evidence.documents, quoted, question.subject, concerned) if evidence.task else ()
     return AnswerArguments(quoted, tuple(gaps), tuple(listed), stated)
 
 
@@ -184,13 +185,18 @@ def _part_for(lenses: Sequence[Lens]) -> int:
 def _looked_into(question: Question, evidence: Evidence, lenses: Sequence[Lens]) -> list[Finding]:
     """The findings that a revision of this turn searched for and that proved to be a thing: a name, or words that another
     document is about or speaks of more than once."""
-    searched = [terms(str(arguments.get("query", ""))) for move in evidence.made("revise") for _, arguments in steps_of(move)]
+    searched = [query for move in evidence.made("revise") for query in _searched(move)]
     found = findings(question, evidence, lenses) if searched else []
     return [
         finding
         for finding in found
         if any(set(finding.terms) <= query for query in searched) and (finding.name or _explained(finding, evidence))
     ][:2]
+
+
+def _searched(move: Move) -> list[frozenset[str]]:
+    """What a move searches for, as terms."""
+    return [terms(str(arguments.get("query", ""))) for _, arguments in steps_of(move)]
 
 
 def _explained(finding: Finding, evidence: Evidence) -> bool:

@@ -74,6 +74,7 @@ def claims(
     """
     quoted = {(c.source, c.quote): n for n, sentence in enumerate(said) for c in sentence.citations}
     names = _names(documents)
+    ways = [way - FILLER for way in concerned]
     found: dict[tuple[str, str], dict[str, list[Stated]]] = defaultdict(lambda: defaultdict(list))
     for stated in (stated for document in documents for stated in _stated(document)):
         key = _parted(stated, subject, names)
@@ -84,7 +85,7 @@ def claims(
         plain = [own[0] for own in by_source.values() if len({stated.worth for stated in own}) == 1]
         for stated in {one.worth: one for one in reversed(plain)}.values():
             place = quoted.get((stated.document.source, stated.cited.unit.quote), len(quoted))
-            if place < len(quoted) or any(way <= _around(stated) | terms(" ".join(key)) for way in concerned):
+            if place < len(quoted) or any(way and way <= _around(stated) for way in ways):
                 ranked.append((place, len(ranked), _claim(stated, key)))
     return tuple(claim for *_, claim in sorted(ranked, key=lambda entry: entry[:2])[:CLAIMS_MAX])
 
@@ -141,7 +142,7 @@ def _names(documents: Iterable[Document]) -> frozenset[str]:
 
 def _around(stated: Stated) -> frozenset[str]:
     """The terms of a statement, of what stands above it, and of its document's name."""
-    return content_of(stated.plain) | stated.cited.unit.around | stated.document.name
+    return terms(stated.plain) | stated.cited.unit.around | stated.document.name
 
 
 def _parted(stated: Stated, subject: Sequence[Term], names: frozenset[str]) -> tuple[str, str]:

@@ -140,7 +140,7 @@ class Document(msgspec.Struct, frozen=True, dict=True):
         return said[0] if said else ()
 
 
-@lru_cache(maxsize=512)  # every move of a turn, and every specialist, reads the same passages again
+@lru_cache(maxsize=1024)  # every move of a turn, and every specialist, reads the same passages again
 def _counted(text: str) -> Counter[str]:
     return Counter(term for word in words(text) for term in forms(word))
 

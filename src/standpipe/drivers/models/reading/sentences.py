@@ -79,7 +79,7 @@ def clean(raw: str) -> str:
     return _CHECKBOX.sub("", text[:-1] if text.endswith("::") else text)
 
 
-@lru_cache(maxsize=256)  # every move of a turn, and every specialist, reads the same documents again
+@lru_cache(maxsize=1024)  # every move of a turn, and every specialist, reads the same documents again
 def units(text: str, headings: tuple[str, ...] = (), *, whole: bool = False) -> tuple[Unit, ...]:
     """Everything in a text that can be quoted, in its order; `headings` are those it stands under, `whole` says that it is
     a document from its beginning."""
