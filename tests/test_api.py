@@ -162,6 +162,25 @@ def test_an_agent_that_does_not_exist_is_not_found() -> None:
     run(main)
 
 
+def test_a_session_is_begun_as_it_would_be_asked_in(store: str) -> None:
+    async def main() -> None:
+        async with sp.open({}, models=Script("Yes.").models, store=store) as house:
+            assert [await house.begin("s", "user:ana", "acme") for _ in range(2)] == ["coordinator"] * 2
+            for principal, tenant in (("user:bob", "acme"), ("user:ana", "other")):
+                with pytest.raises(sp.NotFound):
+                    await house.begin("s", principal, tenant)
+            for principal, tenant in (("user:a/b", "acme"), ("", "acme"), ("user:ana", "a c")):
+                with pytest.raises(sp.UsageError, match="name"):
+                    await house.begin("other", principal, tenant)
+            with pytest.raises(sp.NotFound, match="coordinator"):
+                await house.begin("other", "user:ana", "acme", "nobody")
+            turn = await (await house.ask("Is it?", session="s", principal="user:ana", tenant="acme")).wait()
+            assert (turn.id, turn.answer.text) == ("t1", "Yes.")
+            assert [row.session for row in await house.ports.log.rows()] == ["s"]
+
+    run(main)
+
+
 def test_a_turn_can_be_cancelled_by_its_principal_only(store: str) -> None:
     async def main() -> None:
         started = asyncio.Event()

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.core.desk import NOW, Desk, call_of
 
-from standpipe.core.admit import QUESTION_BYTES_MAX, WAITING_MAX, Ask, Cancel, Refusal, Reply, Wish, admit
+from standpipe.core.admit import QUESTION_BYTES_MAX, WAITING_MAX, Ask, Cancel, Open, Refusal, Reply, Wish, admit
 from standpipe.core.amounts import Amounts
 from standpipe.core.events import Answered, Asked, CancelRequested, Event, SessionOpened, TurnEnded, TurnRequested
 from standpipe.core.items import Label, Text
@@ -14,6 +14,7 @@ from standpipe.core.state import State
 from standpipe.core.world import Access, Policy, World
 
 WORLD = World(Policy(), {}, Access(0, 0))
+OPEN = Open("o1", "s", "acme", "user:ana", "coordinator")
 ASK = Ask("r1", "s", "acme", "user:ana", "coordinator", "Why?", ("f",), Amounts(microusd=5), 700)
 
 
@@ -102,6 +103,19 @@ def test_a_question_that_is_no_text_is_refused() -> None:
 @pytest.mark.parametrize("which", ["tenant", "principal"])
 def test_names_that_relations_and_ledgers_could_misread_are_refused(which: str, name: str) -> None:
     assert code(admit(State(), msgspec.structs.replace(ASK, **{which: name}), WORLD, NOW)) == "bad name"
+    assert code(admit(State(), msgspec.structs.replace(OPEN, **{which: name}), WORLD, NOW)) == "bad name"
+
+
+def test_a_session_is_opened_once_before_its_first_message_and_for_one_principal() -> None:
+    desk = Desk()
+    opened = only(desk.admit(OPEN))
+    assert opened == Event(1, "user:ana", (), SessionOpened("s", "acme", "user:ana", "coordinator"))
+    again = msgspec.structs.replace(OPEN, request="o2")
+    assert desk.admit(again) == []
+    assert code(desk.admit(msgspec.structs.replace(again, principal="user:bob"))) == "not found"
+    assert code(desk.admit(msgspec.structs.replace(again, tenant="other"))) == "not found"
+    (requested,) = facts(desk.admit(ASK))
+    assert isinstance(requested, TurnRequested)
 
 
 @pytest.mark.parametrize("change", [{"principal": "user:bob"}, {"tenant": "other"}])

@@ -38,6 +38,16 @@ class Ask(msgspec.Struct, frozen=True):
     deadline_ms: int | None = None
 
 
+class Open(msgspec.Struct, frozen=True):
+    """A session before its first message, so that it has an id and an owner; one that is open already stays as it is."""
+
+    request: str
+    session: str
+    tenant: str
+    principal: str
+    agent: str
+
+
 class Cancel(msgspec.Struct, frozen=True):
     """End a turn: `cause` says who wants it (user, deadline, drain, ...)."""
 
@@ -58,7 +68,7 @@ class Reply(msgspec.Struct, frozen=True):
     allow: bool
 
 
-Wish = Ask | Cancel | Reply
+Wish = Ask | Open | Cancel | Reply
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -75,6 +85,8 @@ def admit(state: State, wish: Wish, world: World, now: int) -> list[Event] | Ref
     match wish:
         case Ask():
             return _ask(state, wish)
+        case Open():
+            return _open(state, wish)
         case Cancel():
             return _cancel(state, wish)
         case Reply():
@@ -88,17 +100,15 @@ def _ask(state: State, wish: Ask) -> list[Event] | Refusal:
         size = len(encode_body(Text(wish.text)))
     except UnicodeEncodeError:
         return Refusal("not text", "The question is not text: it holds half of a surrogate pair.")
-    if any(not name or _ODD.search(name) for name in (wish.tenant, wish.principal)):
-        return Refusal(
-            "bad name", "A tenant or principal is a name without white space, `/`, `@` or `#`, such as acme or user:ana."
-        )
+    if (refused := _misnamed(wish)) is not None:
+        return refused
     if not wish.text.strip():
         return Refusal("empty", "The question is empty: say what you want to know.")
     if size > QUESTION_BYTES_MAX:
         return Refusal(
             "too long", f"The question has {size} bytes; {QUESTION_BYTES_MAX} is the most. Put the rest into a document."
         )
-    if state.seq and (wish.principal != state.principal or wish.tenant != state.tenant):
+    if state.seq and not _own(state, wish):
         return Refusal("not found", "There is no such session.")
     record = Recorder(state.seq)
     question = Draft(Text(wish.text), Label(integrity="user"))
@@ -120,12 +130,30 @@ def _ask(state: State, wish: Ask) -> list[Event] | Refusal:
     return record.events
 
 
+def _open(state: State, wish: Open) -> list[Event] | Refusal:
+    if (refused := _misnamed(wish)) is not None:
+        return refused
+    if state.seq:
+        return [] if _own(state, wish) else Refusal("not found", "There is no such session.")
+    record = Recorder(state.seq)
+    record.add(SessionOpened(wish.session, wish.tenant, wish.principal, wish.agent), by=wish.principal)
+    return record.events
+
+
+def _misnamed(wish: Ask | Open) -> Refusal | None:
+    if all(name and not _ODD.search(name) for name in (wish.tenant, wish.principal)):
+        return None
+    return Refusal(
+        "bad name", "A tenant or principal is a name without white space, `/`, `@` or `#`, such as acme or user:ana."
+    )
+
+
 def _open_question(state: State) -> Question | None:
     asks = state.turn.asks.values() if state.turn is not None else ()
     return next((a for a in asks if a.kind == "question" and not a.outcome and state.turn and a.step in state.turn.live), None)
 
 
-def _own(state: State, wish: Cancel | Reply) -> bool:
+def _own(state: State, wish: Wish) -> bool:
     return (wish.tenant, wish.principal) == (state.tenant, state.principal)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from standpipe.core.admit import Ask, Cancel, Refusal, Reply, Wish, admit
+from standpipe.core.admit import Ask, Cancel, Open, Refusal, Reply, Wish, admit
 from standpipe.core.amounts import Amounts
 from standpipe.core.apply import apply, fold
 from standpipe.core.events import Answered, Asked, AskExpired, Event, Frame, TurnEnded, TurnParked, TurnRequested, TurnStarted
@@ -178,9 +178,7 @@ class House:
         deadline_ms = _whole("deadline", options.get("deadline_s"), 1_000)
         if session is not None and await self._owned(session, tenant, principal) is None:
             raise NotFound(NO_SESSION)
-        agent = options.get("agent") or next(iter(self.setup.fixed.agents))
-        if agent not in self.setup.fixed.agents:
-            raise NotFound(f"There is no agent named {agent}; there are: {', '.join(self.setup.fixed.agents)}.")
+        agent = self._agent(options.get("agent", ""))
         folders = [*options.get("folders", ()), *[(await self.sync(path, tenant)).folder for path in options.get("docs", ())]]
         wish = Ask(
             request=options.get("request") or self.setup.fresh(),
@@ -198,6 +196,15 @@ class House:
         if state.turn is not None and state.turn.id == name:
             before = state.turn.requested - 1
         return self._turn(state, name, before, began)
+
+    async def begin(self, session: str, principal: str, tenant: str, agent: str = "") -> str:
+        """Open a session before its first message, with the first agent there is if none is named; the agent's name. For one
+        that is open already nothing changes. Raises as `ask` does.
+        """
+        name = self._agent(agent)
+        wish = Open(self.setup.fresh(), session, tenant, principal, name)
+        state, _, _ = await self._admit(session, tenant, wish)
+        return state.agent
 
     async def sync(self, docs: str | Path, tenant: str = "local") -> Synced:
         """Index what changed in a folder since it was last looked at. Raises UsageError for one that cannot be used."""
@@ -267,6 +274,12 @@ class House:
                 if isinstance(fact, TurnRequested | Answered) and fact.request == wish.request:
                     return fact.turn if isinstance(fact, TurnRequested) else turn
         raise AssertionError("a request that was admitted stands in the log")
+
+    def _agent(self, name: str) -> str:
+        agents = self.setup.fixed.agents
+        if name and name not in agents:
+            raise NotFound(f"There is no such agent; there are: {', '.join(agents)}.")
+        return name or next(iter(agents))
 
     async def _owned(self, session: str, tenant: str, principal: str) -> SessionRow | None:
         row = await self.ports.log.row(session)

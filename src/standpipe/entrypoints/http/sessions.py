@@ -11,14 +11,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from standpipe.core.apply import fold
-from standpipe.core.events import Answered, CancelRequested, SessionOpened, TurnRequested
+from standpipe.core.events import Answered, CancelRequested, TurnRequested
 from standpipe.core.explain import Node
 from standpipe.core.explain import why as explained
 from standpipe.core.frames import items_of
 from standpipe.core.ids import digest_bytes, turn_id
 from standpipe.core.items import Source, Text, encode_body
 from standpipe.engine.house import Turn
-from standpipe.engine.opening import open_session
 from standpipe.engine.show import hidden, without
 from standpipe.entrypoints.http import schema
 from standpipe.entrypoints.http.auth import Caller
@@ -39,10 +38,8 @@ async def open_one(front: Front, request: Request, caller: Caller) -> ASGIApp:
     key, wanted = key_of(request), await body_of(request, schema.NewSession)
     named = digest_bytes("\0".join(("session", *caller, key)).encode())
     session = named if key else secrets.token_hex(16)
-    agent = wanted.agent or next(iter(front.house.setup.fixed.agents))
-    await open_session(front.house.setup, SessionOpened(session, caller.tenant, caller.principal, agent))
-    row = await front.owned(session, caller)
-    return plain(schema.Session(session, row.agent), HTTPStatus.CREATED, {"Location": f"/v1/sessions/{session}"})
+    agent = await front.house.begin(session, caller.principal, caller.tenant, wanted.agent)
+    return plain(schema.Session(session, agent), HTTPStatus.CREATED, {"Location": f"/v1/sessions/{session}"})
 
 
 async def ask(front: Front, request: Request, caller: Caller) -> ASGIApp:
