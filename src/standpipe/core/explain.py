@@ -25,7 +25,7 @@ from standpipe.core.events import (
 )
 from standpipe.core.ids import item_id
 from standpipe.core.items import Answer, Citation, ConflictValue, Item, Label, Passage, Source, join
-from standpipe.core.past import PASSED, Past, amounted, counted, routed, said_of, said_of_claim, said_of_fact, valued
+from standpipe.core.past import PASSED, Past, amounted, cited_by, counted, routed, said_of, said_of_claim, said_of_fact, valued
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -153,7 +153,7 @@ class _Account:
         if name in past.granted:
             return self.came(name)
         if part.startswith("s") and part[1:].isdecimal():
-            return self.answer(name.split(".", maxsplit=1)[0], int(part[1:]))
+            return self.answer(name.rpartition(".")[0], int(part[1:]))
         return self.answer(name)
 
     def once(self, key: str, node: Node, causes: Callable[[], Iterable[Node]], recap: Recap = NO_RECAP) -> Node:
@@ -230,7 +230,7 @@ class _Account:
         shown = [self.past.items[id] for id in self.past.shown(by) if id in self.past.items]
         found = [i for i in shown if source in i.label.sources and i.kind in ("passage", "answer")]
         exact = [i for i in found if isinstance(i.body, Passage) and not i.body.memory and citation.quote in i.body.text]
-        said = [i for i in found if isinstance(i.body, Answer) and citation in _cited(i.body)]
+        said = [i for i in found if isinstance(i.body, Answer) and citation in cited_by(i.body)]
         text = f"cites {citation.source}@{citation.version[:12]}: “{citation.quote}”"
         first = (exact or said or [i for i in found if i.kind == "passage"] or found)[:1]
         within = [inner for i in first if (inner := self.past.answered_by(self.past.call_of(i.id)))]
@@ -256,6 +256,8 @@ class _Account:
             seq = past.over.get(key, 0)
             if past.home.get(seq) == share and _was_lost(step, past.fact(seq, StepEnded)):
                 nodes.append(self.event(seq))
+                tried = [ended.scope for ended in past.rejoined(share) if ended.scope.rsplit(".", 1)[0] == key]
+                nodes += [self.rejoin(scope) for scope in tried if not _names(nodes[-1], f"{scope} ended")]
         nodes += [self.rejoin(ended.scope) for ended in past.rejoined(share) if ended.outcome == "partial"]
         return nodes + [self.event(seq) for seq in past.withdrawn.get(share, ())]
 
@@ -388,11 +390,10 @@ class _Account:
         ]
 
 
-def _cited(answer: Answer) -> list[Citation]:
-    sides = (side.citation for conflict in answer.conflicts for side in conflict.values)
-    return [*answer.citations, *(claim.citation for claim in answer.claims), *sides]
-
-
 def _was_lost(step: Step, ended: StepEnded) -> bool:
     fine = ("done",) if step.kind == "agent" else ("done", "dropped")
     return ended.outcome not in fine and ended.reason != "answered"
+
+
+def _names(node: Node, words: str) -> bool:
+    return words in node.text or any(_names(cause, words) for cause in node.causes)

@@ -33,7 +33,7 @@ from standpipe.core.events import (
     TurnRequested,
 )
 from standpipe.core.ids import ask_id
-from standpipe.core.items import Answer, Claim, Data, Failure, Item, Label, Passage, Text, ToolCall
+from standpipe.core.items import Answer, Citation, Claim, Data, Failure, Item, Label, Passage, Text, ToolCall
 from standpipe.core.plan import listed
 from standpipe.core.shares import Shares
 
@@ -246,6 +246,12 @@ def said_of_claim(claim: Claim) -> str:
     """A claim as a sentence."""
     when = f" ({claim.time})" if claim.time else ""
     return f"{claim.predicate} of {claim.subject} is {valued(claim)}{when}"
+
+
+def cited_by(answer: Answer) -> list[Citation]:
+    """All that an answer cites, in its sentences, claims and conflicts."""
+    sides = (side.citation for conflict in answer.conflicts for side in conflict.values)
+    return [*answer.citations, *(claim.citation for claim in answer.claims), *sides]
 
 
 def valued(claim: Claim) -> str:
