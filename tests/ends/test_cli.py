@@ -16,12 +16,13 @@ from msgspec.structs import replace
 from tests.ends.command_line import CommandLine
 
 from standpipe import wiring
-from standpipe.core.events import Frame, RelationsChanged, TurnEnded
+from standpipe.core.events import Event, Frame, ItemsWithdrawn, RelationsChanged, TurnEnded
+from standpipe.core.frames import items_of
 from standpipe.engine.access import change
 from standpipe.entrypoints import asking
 from standpipe.entrypoints.options import Asking
 from standpipe.errors import Refused
-from standpipe.ports import Log
+from standpipe.ports import Append, Log
 from standpipe.settings import load
 
 BONUS = "document:pay/bonus.md#reader@user:jonna"
@@ -164,12 +165,24 @@ def test_only_what_a_principal_may_see_now_is_shown_to_it(standpipe: CommandLine
 
     for verb in ("log", "show", "why"):
         for form in ((), ("--json",)):
-            for principal in ("user:jonna", "user:pell"):
-                shown = standpipe(verb, "last", "--as", principal, *form)
-                assert "310 crowns" not in shown.out and "bonus.md" not in shown.out, (verb, form, principal)
+            shown = standpipe(verb, "last", "--as", "user:jonna", *form)
+            assert shown.status == 0 and "310 crowns" not in shown.out and "bonus.md" not in shown.out, (verb, form)
             assert "bonus" in standpipe(verb, "last", *form).out
     again = standpipe("ask", "What is the bonus of the crew?", "--as", "user:jonna", "--session", "last", "--json")
     assert again.status == 3 and "310 crowns" not in again.out
+
+
+@pytest.mark.parametrize("verb", [("log",), ("log", "--follow"), ("show",), ("why",)])
+def test_a_session_of_another_principal_is_shown_like_one_that_does_not_exist(
+    standpipe: CommandLine, docs: Path, verb: tuple[str, ...]
+) -> None:
+    session = standpipe("ask", RESTART, "--docs", docs, "--as", "user:jonna", "--json").json["session"]
+    told = [standpipe(*verb, name, "--as", "user:pell") for name in (session, "0" * 32, "last")]
+
+    assert {(ran.status, ran.out, ran.err) for ran in told} == {(4, "", told[0].trouble + "\n")}
+    assert session not in told[0].trouble
+    standpipe("ask", RESTART, "--docs", docs, "--as", "user:pell")
+    assert standpipe("show", "last", "--as", "user:jonna", "--json").json["session"] == session
 
 
 class Late:
@@ -285,21 +298,41 @@ def test_a_reader_that_leaves_is_no_trouble(standpipe: CommandLine, docs: Path) 
 
 
 def test_following_a_log_prints_lines_until_it_is_interrupted(standpipe: CommandLine, ruled: Path) -> None:
-    standpipe("ask", "What is the bonus of the crew?", "--docs", ruled, "--as", "user:jonna")
-    process = standpipe.start("log", "last", "--follow", "--json", "--as", "user:pell")
+    session = standpipe("ask", "What is the bonus of the crew?", "--docs", ruled, "--as", "user:jonna", "--json").json[
+        "session"
+    ]
+    process = standpipe.start("log", "last", "--follow", "--json", "--as", "user:jonna")
     assert process.stdout is not None
     lines: list[str] = []
     while not lines or kind(lines[-1]) != "MemoryKept":
         lines.append(process.stdout.readline())
+    before = len(lines)
+    standpipe("access", "revoke", BONUS)
     standpipe("ask", "Who is on duty for the drain pump?", "--as", "user:jonna", "--session", "last")
-    while kind(lines[-1]) != "TurnEnded":
+    asyncio.run(withdrawn(f"sqlite:///{standpipe.folder}/.standpipe/standpipe.db", session))
+    while kind(lines[-1]) != "ItemsWithdrawn":
         lines.append(process.stdout.readline())
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
 
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
-    assert "Pell Osko" in "".join(lines) and "310 crowns" not in "".join(lines)
+    assert "310 crowns" in "".join(lines[:before]) and "Pell Osko" in "".join(lines[before:])
+    assert "310 crowns" not in "".join(lines[before:]) and "bonus.md" not in "".join(lines[before:])
+    assert json.loads(lines[-1])["data"]["sources"] == []
     assert process.returncode == 130 and not err
+
+
+async def withdrawn(store: str, session: str) -> None:
+    """The last event of a session: that its source of the bonus was withdrawn."""
+    kept = wiring.stores(store)
+    frames = await kept.log.read(session)
+    labels = {item.label for frame in frames for event in frame.events for item in items_of(event)}
+    [bonus] = {source for label in labels for source in label.sources if source.path == "pay/bonus.md"}
+    seq = frames[-1].last_seq
+    event = Event(seq + 1, "runtime", (seq,), ItemsWithdrawn(("6.0",), (bonus,), 2))
+    await kept.log.append(Append(session, "local", 0, "test", "", expect_seq=seq, events=(event,)))
+    assert kept.store is not None
+    kept.store.close()
 
 
 def kind(line: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from standpipe.core.events import Event, Frame
+from standpipe.core.frames import items_of
 from standpipe.core.items import Item, Label, Source
 from standpipe.engine.lookup import object_of
 from standpipe.ports import AccessStore
@@ -23,6 +24,15 @@ async def hidden(access: AccessStore, tenant: str, principal: str, labels: Itera
             return closed
 
 
+def labels_of(event: Event) -> list[Label]:
+    """What an event derives from: the labels of its items, and the sources that it names beside them."""
+    return [*(item.label for item in items_of(event)), Label(tuple(_named(event, "sources") + _named(event, "withdrawn")))]
+
+
+def _named(event: Event, name: str) -> list[Source]:
+    return [source for source in getattr(event.fact, name, ()) if isinstance(source, Source)]
+
+
 def without(frame: Frame, closed: frozenset[Source]) -> Frame:
     """The frame as somebody sees it who may not read these sources: bodies and sources of what derives from them are gone."""
     return msgspec.structs.replace(frame, events=tuple(_event(event, closed) for event in frame.events))
@@ -35,8 +45,8 @@ def _event(event: Event, closed: frozenset[Source]) -> Event:
         kept = tuple(_bare(item) if _derives(item, closed) else item for item in items)
         fact = msgspec.structs.replace(fact, items=kept)
     for name in ("sources", "withdrawn"):
-        named = getattr(fact, name, ())
-        if any(isinstance(s, Source) and s in closed for s in named):
+        named = _named(event, name)
+        if not closed.isdisjoint(named):
             fact = msgspec.structs.replace(fact, **{name: tuple(s for s in named if s not in closed)})
     return event if fact is event.fact else msgspec.structs.replace(event, fact=fact)
 

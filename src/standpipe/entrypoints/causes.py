@@ -16,7 +16,7 @@ from standpipe.errors import NotFound
 
 async def why(house: House, session: str, of: str | None, principal: str | None, *, json: bool) -> int:
     """What led to the last answer of a session, or to one part of it."""
-    row = await find(house, session)
+    row = await find(house, session, principal=principal)
     nodes = explained(await frames_for(house, row, principal), of)
     if not nodes:
         what = f"There is no item, step or sentence {of} in" if of is not None else "There is no answer yet in"

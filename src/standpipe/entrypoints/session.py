@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from standpipe.core.events import Frame
-from standpipe.core.frames import items_of
 from standpipe.core.relations import Problem, parse
 from standpipe.engine.house import NO_SESSION, House, Turn
-from standpipe.engine.show import hidden, without
+from standpipe.engine.show import hidden, labels_of, without
 from standpipe.errors import NotFound, Refused, UsageError
 from standpipe.ports import SessionRow
 
@@ -31,10 +30,13 @@ def readable(name: str, text: str) -> str:
     return text
 
 
-async def find(house: House, name: str, owner: tuple[str, str] | None = None) -> SessionRow:
-    """The session by its id, or the one written to last (of `owner`: tenant and principal). Raises NotFound."""
+async def find(house: House, name: str, owner: tuple[str, str] | None = None, principal: str | None = None) -> SessionRow:
+    """The session by its id, or the one written to last: of `owner`, a tenant's principal, or of `principal` in any tenant.
+    Raises NotFound for one that does not exist or is another's, UsageError for what can be no principal."""
+    if principal is not None:
+        principal_named(principal)
     rows = await house.ports.log.rows()
-    mine = [row for row in rows if owner is None or (row.tenant, row.principal) == owner]
+    mine = [row for row in rows if owner in (None, (row.tenant, row.principal)) and principal in (None, row.principal)]
     found = next((row for row in mine if name in (LAST, row.session)), None)
     if found is None:
         raise NotFound(NO_SESSION if rows else "There is no session yet: `standpipe ask QUESTION` makes one.")
@@ -50,8 +52,7 @@ async def seen_by(house: House, row: SessionRow, principal: str | None, frames: 
     """These frames as the principal may see them; nothing may be awaited between this and showing them."""
     if principal is None:
         return frames
-    principal_named(principal)
-    labels = {item.label for frame in frames for event in frame.events for item in items_of(event)}
+    labels = {label for frame in frames for event in frame.events for label in labels_of(event)}
     closed = await hidden(house.ports.access, row.tenant, principal, labels)
     return [without(frame, closed) for frame in frames]
 

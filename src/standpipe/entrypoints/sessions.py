@@ -45,7 +45,7 @@ async def sessions(house: House, *, json: bool) -> int:
 
 async def log(house: House, session: str, principal: str | None, *, json: bool, on: bool) -> int:
     """The events of a session; with `on` also those still to come, until somebody interrupts."""
-    row = await find(house, session)
+    row = await find(house, session, principal=principal)
     told = Told(json)
     if on:
         async for frame, event in follow(house.ports.log, row.session):
@@ -116,7 +116,7 @@ def _item(item: Item) -> str:
 
 async def show(house: House, session: str, principal: str | None, *, json: bool) -> int:
     """Plan, calls and cost of every turn of a session."""
-    row = await find(house, session)
+    row = await find(house, session, principal=principal)
     turns = stories(await frames_for(house, row, principal))
     if json:
         head = {"session": row.session, "tenant": row.tenant, "principal": row.principal, "agent": row.agent}

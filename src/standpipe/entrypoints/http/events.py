@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from standpipe.core.events import Event, Frame, TurnEnded
-from standpipe.core.frames import fill, hashes_of, items_of
-from standpipe.core.items import Label, Source
+from standpipe.core.frames import fill, hashes_of
+from standpipe.core.items import Source
 from standpipe.engine.follow import news_or
 from standpipe.engine.house import Turn
-from standpipe.engine.show import without
+from standpipe.engine.show import labels_of, without
 from standpipe.entrypoints.answers import as_json
 from standpipe.entrypoints.http.streams import Part, Parts
 from standpipe.entrypoints.sessions import event_json
@@ -117,10 +117,4 @@ async def _event(heard: Heard, frame: Frame, event: Event) -> Part:
         seen = without(whole, closed)
         return b"id: %d\ndata: %b\n\n" % (event.seq, msgspec.json.encode(event_json(seen, seen.events[0])))
 
-    return Part([*(item.label for item in items_of(event)), Label(tuple(_named(event)))], render)
-
-
-def _named(event: Event) -> list[Source]:
-    """The sources that a fact names beside its items'."""
-    named = (*getattr(event.fact, "sources", ()), *getattr(event.fact, "withdrawn", ()))
-    return [source for source in named if isinstance(source, Source)]
+    return Part(labels_of(event), render)

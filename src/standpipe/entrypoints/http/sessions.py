@@ -14,11 +14,10 @@ from standpipe.core.apply import fold
 from standpipe.core.events import Answered, CancelRequested, TurnRequested
 from standpipe.core.explain import Node
 from standpipe.core.explain import why as explained
-from standpipe.core.frames import items_of
 from standpipe.core.ids import digest_bytes, turn_id
 from standpipe.core.items import Source, Text, encode_body
 from standpipe.engine.house import Turn
-from standpipe.engine.show import hidden, without
+from standpipe.engine.show import hidden, labels_of, without
 from standpipe.entrypoints.http import schema
 from standpipe.entrypoints.http.auth import Caller
 from standpipe.entrypoints.http.events import Heard, answer_parts, session_parts, turn_parts
@@ -119,7 +118,7 @@ async def why(front: Front, request: Request, caller: Caller) -> ASGIApp:
     """What led to an answer, or to a part of it."""
     row, of = await front.owned(request.path_params["id"], caller), request.query_params.get("of")
     frames = await front.log.read(row.session)
-    labels = {item.label for frame in frames for event in frame.events for item in items_of(event)}
+    labels = {label for frame in frames for event in frame.events for label in labels_of(event)}
 
     def nodes(closed: frozenset[Source]) -> list[Node]:
         return explained([without(frame, closed) for frame in frames], of)
