@@ -125,6 +125,22 @@ def test_a_specialist_is_a_step_of_a_plan_too() -> None:
     ]
 
 
+def test_a_tool_that_is_tried_again_leaves_the_call_that_is_kept_for_another_step() -> None:
+    steps = [
+        {"id": "a", "tool": "read", "arguments": {"source": "x"}},
+        {"id": "b", "tool": "search", "arguments": {"query": "x"}},
+        {"id": "c", "tool": "delegate", "arguments": {"to": "analyst", "task": "First."}, "after": ["a"]},
+        {"id": "d", "tool": "read", "arguments": {"source": "y"}, "after": ["b"]},
+    ]
+    made = desk().ask().came(call_of("plan", steps=steps)).came()
+    made.broke(Fault("error", retryable=True))
+    again = made.open()[-1]
+    assert (again.target, again.attempt) == ("search", 2)
+    made.came(call=again.id)
+    assert made.facts(CallRefused) == []
+    assert made.open()[-1].target == "read"
+
+
 def test_tools_of_a_specialist_are_judged_as_its_own() -> None:
     made = delegated()
     asked: list[str] = []

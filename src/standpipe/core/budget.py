@@ -95,8 +95,8 @@ def free(turn: Turn, *, final: bool) -> Amounts:
 def share(turn: Turn, taken: Amounts, claimants: int, others: int) -> Amounts:
     """What one of `claimants` specialists who have not begun may hold: an equal part of what is free and not `taken`.
 
-    Left aside are the reserve, one more move of the turn itself, a call for each of the `others` (steps that call tools) and
-    one part of the money. What a share leaves returns when it is settled.
+    Left aside are the reserve, one more move of the turn itself, `others` calls of tools (one for each step that waits for its
+    turn, and one for each that may be tried again) and one part of the money. What a share leaves returns when it is settled.
     """
     left = free(turn, final=False) - taken - Amounts(model_calls=1, tool_calls=others, steps=1)
     return Amounts(
