@@ -43,7 +43,7 @@ async def yes(conversation: list[sp.Item], tools: list[ToolSpec]) -> str:
 
 
 class House(NamedTuple):
-    """What a test serves: `models` by one function, tools, keys, folders, patience, policy."""
+    """What a test serves: `models` by one function, tools, keys, folders, patience, policy, specialists."""
 
     store: str = "memory:"
     respond: Respond = yes
@@ -53,6 +53,7 @@ class House(NamedTuple):
     patience: Patience = Patience(stop_s=1)
     approve: Approvals | None = None
     policy: Mapping[str, object] = {}
+    specialists: Sequence[sp.Agent] = ()
 
 
 class Message(NamedTuple):
@@ -119,7 +120,7 @@ async def messages(content: aiohttp.StreamReader) -> AsyncIterator[Message]:
 @asynccontextmanager
 async def served(wanted: House) -> AsyncIterator[Client]:
     """A house, served; at the end no connection is left."""
-    agents = [sp.Agent("coordinator", tools=wanted.tools)]
+    agents = [sp.Agent("coordinator", tools=wanted.tools, specialists=wanted.specialists)]
     models = {"scripted": sp.testing.ScriptedModel(wanted.respond)}
     policy = dict(wanted.policy)
     async with sp.open(policy, agents=agents, models=models, store=wanted.store, approve=wanted.approve) as house:

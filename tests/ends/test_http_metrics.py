@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.ends.http_serving import QUESTION, Client, House, run, served, until
 
 import standpipe as sp
+from standpipe.core.items import Text
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.tools.python import tool
 from standpipe.settings import Key
@@ -116,6 +117,32 @@ def test_a_turn_that_runs_is_counted_as_it_goes(store: str) -> None:
             await until(lambda: not client.house.driving)
             after = await numbers(client)
             assert (after["calls_total model completed"], after["turns_total partial"]) == (2, 1)
+
+    run(main)
+
+
+async def delegates(conversation: list[sp.Item], tools: list[ToolSpec]) -> str | list[sp.ToolCall]:
+    """A model that asks two specialists, of whom one has nothing to say."""
+    origins = {item.origin: item.body for item in conversation}
+    if isinstance(task := origins.get("task"), Text):
+        return "It is." if task.text == "Is it?" else []
+    came = any(item.kind in ("answer", "failure") for item in conversation)
+    asked = [sp.ToolCall("delegate", {"to": "knower", "task": task, "optional": True}) for task in ("Is it?", "What is it?")]
+    return "It is." if came else asked
+
+
+def test_a_specialist_is_a_call_too_and_nothing_is_counted_twice(store: str) -> None:
+    async def main() -> None:
+        knower = sp.Agent("knower", description="Knows.")
+        async with served(House(store, delegates, policy=PRICED, specialists=[knower])) as client:
+            session = await client.open()
+            _, done = await client.post(f"/v1/sessions/{session}/turns", QUESTION)
+            await until(lambda: not client.house.driving)
+            seen = await numbers(client)
+            assert seen["calls_total agent completed"] == seen["calls_total agent failed"] == 1
+            calls = ("completed", "failed")
+            assert sum(seen.get(f"calls_total model {outcome}", 0) for outcome in calls) == done["model_calls"]
+            assert (seen["tokens_total"], seen["cost_microusd_total"]) == (done["tokens"], done["cost_microusd"])
 
     run(main)
 
