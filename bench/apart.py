@@ -33,16 +33,22 @@ def measured(name: str, size: Size, keep: Path | None = None) -> Figures:
         except subprocess.TimeoutExpired:
             return {"error": f"it did not end within {LONGEST_S} s"}
     if done.returncode:
-        return {"error": (done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1]}
+        return {"error": said_last(done.stderr) or f"it ended with status {done.returncode}"}
     return msgspec.json.decode(done.stdout, type=Figures)
 
 
+def said_last(trouble: str) -> str:
+    """The last line of a traceback that says something; those of a group of errors stand in a frame."""
+    lines = (line.strip(" |+-\t") for line in reversed(trouble.splitlines()))
+    return next((line for line in lines if line), "")
+
+
 def row(system: str, case: str, rounds: Sequence[Figures]) -> Figures:
-    """One row: of each figure the median of the rounds, of `n` and `errors` the sum; where all rounds failed, the error."""
+    """One row: of each figure the median of the rounds, of `n` and `errors` the sum; of rounds that failed the last error."""
     good = [one for one in rounds if "error" not in one]
-    if not good:
-        return {"system": system, "case": case, "error": rounds[-1]["error"]}
-    return {"system": system, "case": case, **{name: _joined(name, [one[name] for one in good]) for name in good[-1]}}
+    failed = [one["error"] for one in rounds if "error" in one]
+    figures = {name: _joined(name, [one[name] for one in good]) for name in good[-1]} if good else {}
+    return {"system": system, "case": case, **figures, **({"error": failed[-1]} if failed else {})}
 
 
 def _joined(name: str, values: Iterable[float | int | str]) -> float | int | str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from bench.apart import measured, row
+from bench.apart import measured, row, said_last
 from bench.benchmarks import BENCHMARKS, Asked, run, table
 from bench.gauge import percentile, stored_bytes
 from bench.payload import MODEL_BYTES, STEPS, TOOL_BYTES, text
@@ -83,14 +83,17 @@ def test_a_benchmark_that_does_not_exist_is_refused() -> None:
 def test_a_measurement_that_breaks_off_is_a_row_that_says_so() -> None:
     failed = measured("nothing", Size(""))
 
-    assert "nothing" in str(failed["error"])
+    assert failed["error"] == "KeyError: 'nothing'"
+    assert said_last("  | TypeError: no\n  +-----\n") == "TypeError: no" and not said_last("")
     assert row("standpipe", "sessions=1", [failed]) == {"system": "standpipe", "case": "sessions=1", **failed}
 
 
 def test_a_row_is_the_median_of_its_rounds() -> None:
     rounds: list[Figures] = [{"n": n, "errors": 0, "p50_ms": ms} for n, ms in ((10, 3.0), (20, 1.0), (30, 2.0))]
 
-    assert row("a", "b", [*rounds, {"error": "broke"}]) == {"system": "a", "case": "b", "n": 60, "errors": 0, "p50_ms": 2.0}
+    whole: Figures = {"system": "a", "case": "b", "n": 60, "errors": 0, "p50_ms": 2.0}
+    assert row("a", "b", rounds) == whole
+    assert row("a", "b", [{"error": "broke"}, *rounds]) == {**whole, "error": "broke"}, "a round that failed is not hidden"
     assert json.loads(table([{"n": 1}, {"n": 2}])) == [{"n": 1}, {"n": 2}]
 
 
