@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 
 from standpipe.entrypoints.http.problems import Wrong
-from standpipe.entrypoints.http.schema import REQUEST_KEY, SEQ
+from standpipe.entrypoints.http.schema import PART, REQUEST_KEY, SEQ
 from standpipe.entrypoints.http.streams import JSON
 
 BODY_BYTES_MAX = 1_048_576
@@ -50,6 +50,7 @@ async def _bytes(request: Request) -> bytes:
 
 
 CLOSE = {"Connection": "close"}
+NO_PART = "There is no such item, step or sentence, or no answer yet."
 
 
 def key_of(request: Request) -> str:
@@ -66,3 +67,11 @@ def seq_of(request: Request) -> int:
     if not re.fullmatch(SEQ, text, re.ASCII):
         raise Wrong(HTTPStatus.BAD_REQUEST, "`after` and Last-Event-ID are the seq of an event, a whole number.")
     return int(text)
+
+
+def part_of(request: Request) -> str | None:
+    """The item, step, call or sentence that is asked for. Raises Wrong for what can be the name of none."""
+    of = request.query_params.get("of")
+    if of is not None and not re.fullmatch(PART, of):
+        raise Wrong(HTTPStatus.NOT_FOUND, NO_PART)
+    return of

@@ -16,6 +16,7 @@ from standpipe.entrypoints.http.streams import EVENT_STREAM, JSON
 TEXT = "text/plain"
 REQUEST_KEY = r"^[!-~]{1,200}$"
 SEQ = r"^[0-9]{1,18}$"
+PART = r"^[0-9A-Za-z./]{1,200}$"
 VISIBLE = r"[^\s\x1c-\x1f\x85\ufeff]"
 """Something beside white space, in words that mean the same to every kind of regular expression."""
 
@@ -171,7 +172,7 @@ def _paths(keyed: bool) -> dict[str, Any]:
     after = _given("query", "after", "Events after this seq.", SEQ)
     last = _given("header", "Last-Event-ID", "Instead of `after`: the last event seen.", SEQ)
     key = _given("header", "Idempotency-Key", "A repeated request with the same key is one request.", REQUEST_KEY)
-    of = _given("query", "of", "An item (17.0), step (st4, t1.st4), call or sentence (s1); else the last answer.")
+    of = _given("query", "of", "An item (17.0), step (st4, t1.st4), call or sentence (s1); else the last answer.", PART)
     paths: dict[str, dict[str, Any]] = {
         "/v1/sessions": {"post": _operation("openSession", {201: Session}, NewSession, key)},
         "/v1/sessions/{id}/turns": {"post": _operation("ask", {200: Done}, NewTurn, session, key, text=EVENT_STREAM)},

@@ -23,7 +23,7 @@ from standpipe.entrypoints.http.auth import Caller
 from standpipe.entrypoints.http.events import Heard, answer_parts, session_parts, turn_parts
 from standpipe.entrypoints.http.front import Front, plain
 from standpipe.entrypoints.http.problems import Wrong
-from standpipe.entrypoints.http.requests import body_of, key_of, seq_of
+from standpipe.entrypoints.http.requests import NO_PART, body_of, key_of, part_of, seq_of
 from standpipe.entrypoints.http.streams import EVENT_STREAM, Part, one
 from standpipe.errors import NotFound
 from standpipe.ports import Log, SessionRow
@@ -116,7 +116,7 @@ async def _cancelled(log: Log, session: str, turn: str) -> bool:
 
 async def why(front: Front, request: Request, caller: Caller) -> ASGIApp:
     """What led to an answer, or to a part of it."""
-    row, of = await front.owned(request.path_params["id"], caller), request.query_params.get("of")
+    row, of = await front.owned(request.path_params["id"], caller), part_of(request)
     frames = await front.log.read(row.session)
     labels = {label for frame in frames for event in frame.events for label in labels_of(event)}
 
@@ -124,5 +124,5 @@ async def why(front: Front, request: Request, caller: Caller) -> ASGIApp:
         return explained([without(frame, closed) for frame in frames], of)
 
     if not nodes(await hidden(front.house.ports.access, row.tenant, row.principal, labels)):
-        raise Wrong(HTTPStatus.NOT_FOUND, "There is no such item, step or sentence, or no answer yet.")
+        raise Wrong(HTTPStatus.NOT_FOUND, NO_PART)
     return front.written(caller, one(Part(labels, lambda closed: msgspec.json.encode(schema.Why(row.session, nodes(closed))))))
