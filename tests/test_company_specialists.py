@@ -27,7 +27,7 @@ STAFF = {
     "settings": "how services are built and what is configured: their limits and numbers",
     "operations": "deployments, rollback, and who is on call",
 }
-LIMITS = {"steps": 64, "model_calls": 64, "tool_calls": 128, "deadline_s": DEADLINE_S}
+LIMITS = {"steps": 96, "model_calls": 64, "tool_calls": 192, "deadline_s": DEADLINE_S}  # sixteen steps a reader
 Respond = Callable[[list[Item], list[ToolSpec]], Awaitable[Sequence[ToolCall | Text]]]
 
 

@@ -58,7 +58,8 @@ def calls(items: list[Item], tools: list[ToolSpec]) -> list[ToolCall]:
 
 
 def asked(items: list[Item], staff: dict[str, str]) -> list[DelegateArguments]:
-    made = calls(items, [*TOOLS, delegate(staff)])
+    """What is asked by a reader that has nothing left to look for."""
+    made = calls(items, [*(tool for tool in TOOLS if tool.name in ("plan", "answer")), delegate(staff)])
     return [msgspec.convert(call.arguments, DelegateArguments) for call in made if call.name == "delegate"]
 
 
@@ -105,20 +106,21 @@ def test_at_most_five_are_asked_the_closest_first() -> None:
 def test_a_task_needs_no_other_words_and_begins_with_the_field() -> None:
     (one,) = asked(conversation(), {"billing": "knows\n billing"})
 
-    assert one.task == f"Field: knows\n{QUESTION}" and one.optional and "billing" in one.why
+    assert one.task == f"Field: knows billing\n{QUESTION}" and "billing" in one.why
     before = [place(Draft(Text(QUESTION)), "a.0", "user"), place(Draft(Answer((Sentence("It is 3."),))), "b.0", "extractive")]
     (again,) = asked(before + conversation(question="And who changed it?"), {"billing": "knows billing"})
     assert "billing" in again.task.splitlines()[1] and again.task.endswith("And who changed it?")
 
 
-def test_the_first_plan_and_the_specialists_go_out_together_and_once() -> None:
-    tools = [*TOOLS, delegate({"billing": "knows billing"})]
-    first = calls(conversation((STATES, "tool:search")), tools)
+def test_specialists_are_asked_once_and_go_off_no_look_of_ones_own(seed: int = 3) -> None:
+    made, library = shelf(seed)
+    played = supervised(seed)
+    own = [item.body.name for item in played.items if isinstance(item.body, ToolCall) and item.origin == "extractive"]
+    first = own.index("delegate")
 
-    assert [call.name for call in first] == ["plan", "delegate"]
-    told = Failure("timeout", "It did not answer in time.")
-    later = conversation((STATES, "tool:search"), (first[0], "extractive"), (first[1], "extractive"), (told, "runtime", "4.0"))
-    assert "delegate" not in [call.name for call in calls(later, tools)]
+    assert set(own[first:-1]) == {"delegate"} and own[:first] == ["plan", "revise", "revise"] and own[-1] == "answer"
+    assert len({one.to for one in played.asked}) == len(played.asked) == 3 and all(one.optional for one in played.asked)
+    assert played.revisions == play(library, made.question).revisions
 
 
 def test_who_cannot_look_itself_asks_and_cannot_do_without() -> None:
@@ -204,6 +206,15 @@ def test_a_lost_specialist_is_a_gap_only_where_nothing_answers() -> None:
 
     assert any("numbers" in gap.text for gap in answered(lost, only).gaps)
     assert answered(told, only).gaps == () and answered(told, only).sentences
+
+
+def test_who_could_not_be_asked_is_named_whatever_was_found() -> None:
+    seen = Passage("b.md", "v", "The retry limit of billing is 3 attempts.")
+    refused = Failure("steps", "The plan has no room for another step.")
+    items = conversation((ASKED, "extractive"), (refused, "runtime", "2.0"), (seen, "tool:read"))
+    found = answered(items, [tool for tool in TOOLS if tool.name == "answer"])
+
+    assert found.sentences and [(gap.part, "`numbers`" in gap.text) for gap in found.gaps] == [(-1, True)]
 
 
 def test_conflicts_are_passed_on_once() -> None:

@@ -2,7 +2,7 @@
 
 It never pretends to be a language model. Its rules are general: what recurs across documents and is not in the question is
 worth a look, what two sources give different values for is a conflict, what nothing supports is a gap. Specialists whose field
-is spoken of are asked once, beside its own first look. Tools of users are left alone, since it cannot know what they do.
+is spoken of are asked once, with its own last look. Tools of users are left alone, since it cannot know what they do.
 """
 
 from __future__ import annotations
@@ -41,21 +41,32 @@ def respond(conversation: Sequence[Item], tools: Sequence[ToolSpec]) -> list[Too
     if question.follow == "shorter" and evidence.earlier[-1][1].sentences and not evidence.made("answer"):
         return [_call("answer", shortened(evidence.earlier[-1][1]))]
     if not _must_answer(evidence):
-        move = _look(question, evidence, lenses, offered) if offered & {"search", "read"} else None
-        asked = [_call(DELEGATE, one) for one in delegations(question, evidence, lenses, specialists(tools), move)]
+        able = bool(offered & {"search", "read"})
+        move = _look(question, evidence, lenses, offered) if able else None
+        asked: list[ToolCall | Text] = []
+        if _last_look(move, evidence, offered):
+            asked = [_call(DELEGATE, one) for one in delegations(question, evidence, lenses, specialists(tools), able=able)]
         if asked or (move is not None and move.steps):
             return [*_calls(move or Move((), "specialists look"), question, evidence, offered), *asked]
     return [_call("answer", answer(question, evidence, lenses, _refused(evidence)))]
 
 
 def _must_answer(evidence: Evidence) -> bool:
-    """Whether the runtime asked for an answer, refused one, or turned a plan down."""
-    turned_down = any(move.failures and not move.results for move in evidence.made("plan") + evidence.made("revise"))
-    return bool(evidence.notes or evidence.made("answer") or turned_down)
+    """Whether the runtime asked for an answer, or refused one."""
+    return bool(evidence.notes or evidence.made("answer"))
+
+
+def _last_look(move: Move | None, evidence: Evidence, offered: frozenset[str]) -> bool:
+    """Whether nothing is left to look for oneself after this move: what specialists are given then goes off no search of one's
+    own, however little there is left of the budget."""
+    last = "revise" in offered and len(evidence.made("revise")) == REVISIONS_MAX - 1
+    return move is None or not move.steps or last
 
 
 def _look(question: Question, evidence: Evidence, lenses: Sequence[Lens], offered: frozenset[str]) -> Move | None:
-    """The next searches and reads, if any: the first ones, then at most two revisions."""
+    """The next searches and reads, if any: the first ones, then at most two revisions; none once a plan was turned down."""
+    if any(move.failures and not move.results for move in evidence.made("plan") + evidence.made("revise")):
+        return None
     if not evidence.begun:
         return first_move(question, evidence, lenses, offered)
     direct = "plan" not in offered

@@ -92,12 +92,14 @@ def shortened(before: Answer) -> AnswerArguments:
 def passed_on(
     evidence: Evidence, lenses: Sequence[Lens], chosen: Sequence[Choice], banned: frozenset[str], most: int
 ) -> list[Choice]:
-    """What specialists said beside that: of each at most `most` sentences, its first ones, none saying again what another says,
-    at the part whose words they have, else at the part that their specialist counted."""
+    """What specialists said beside that: of each at most `most` sentences, its first ones, those of documents that nobody else
+    saw before others, none saying again what another says; at the part whose words they have, else at the one their specialist
+    counted."""
     found: list[Choice] = []
+    seen = {(document.folder, document.source) for document in evidence.documents if document.passages}
     for report in evidence.reports:
         own = 0
-        for told in report.told:
+        for told in sorted(report.told, key=lambda told: (told.citations[0].folder, told.citations[0].source) in seen):
             main = told.citations[0]
             cited = Cited(told.unit, Passage(main.source, main.version, main.quote, folder=main.folder), 0, told.citations)
             if own == most or main.quote in banned or any(alike(cited, other.cited) for other in (*chosen, *found)):
@@ -113,7 +115,8 @@ def passed_on(
 def _gaps(
     evidence: Evidence, lenses: Sequence[Lens], judgements: Sequence[Support], candidates: Sequence[Sequence[Choice]]
 ) -> list[AnswerGap]:
-    """What nothing answers, with what specialists say of it and who was lost; else what was asked for and is not mentioned."""
+    """What nothing answers, with what specialists say of it and who was lost; else what was asked for and is not mentioned; who
+    could not be asked."""
     gaps: list[AnswerGap] = []
     for index, (lens, judged, found) in enumerate(zip(lenses, judgements, candidates, strict=True)):
         spoken = frozenset[str]().union(*(choice.cited.unit.terms for choice in found if choice.cited.citations))
@@ -123,12 +126,13 @@ def _gaps(
             gaps += [gap for gap in _reported_gaps(evidence, index) if gap.text != gaps[-1].text]
         elif missing:
             gaps.append(AnswerGap(f"Not mentioned in what was found: {', '.join(missing)}.", index))
-    return gaps
+    unasked = (loss.name for loss in evidence.lost if loss.unasked)  # the others the runtime names itself
+    return gaps + [AnswerGap(f"The specialist `{name}` was lost: the plan had no room for it.") for name in unasked]
 
 
 def _reported_gaps(evidence: Evidence, part: int) -> list[AnswerGap]:
     told = [gap.text for report in evidence.reports for gap in report.answer.gaps if gap.part in (part, -1)]
-    lost = [f"The specialist {name} was asked, and nothing came of it." for name in evidence.lost]
+    lost = [f"The specialist `{loss.name}` was asked, and nothing came of it." for loss in evidence.lost if not loss.unasked]
     return [AnswerGap(text, part) for text in dict.fromkeys((*told, *lost))]
 
 

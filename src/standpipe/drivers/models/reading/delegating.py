@@ -10,14 +10,13 @@ import msgspec
 from standpipe.core.control import DelegateArguments
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.models.reading.evidence import Evidence
-from standpipe.drivers.models.reading.planning import Move
 from standpipe.drivers.models.reading.question import Question
 from standpipe.drivers.models.reading.relevance import Lens
 from standpipe.drivers.models.reading.terms import STOP, WEAK, flow, pieces, terms, words
 
 DELEGATE = "delegate"
 SPECIALISTS_MAX = 5
-_ASKED, _TITLED, _SEEN = 3, 2, 1  # where a word is met: in the question, in a title, path or search of one's own, in a text
+_ASKED, _TITLED, _SEEN = 3, 2, 1  # where a word is met: in the question, in a title, path or search, in a text
 _WHY_MAX = 6
 _FIELD_CHARS = 400
 _BEFORE_CHARS = 2_000
@@ -35,27 +34,30 @@ def specialists(tools: Sequence[ToolSpec]) -> list[Specialist]:
     tool = next((tool for tool in tools if tool.name == DELEGATE), None)
     if tool is None:
         return []
+    names = [str(name) for name in tool.parameters.get("properties", {}).get("to", {}).get("enum", ())]
     said: dict[str, str] = {}
+    current = ""
     for line in tool.description.splitlines():
         name, colon, does = line.strip(" -*`").partition(":")
-        if colon:
-            said.setdefault(name.strip(" `*"), does.strip())
-    names = tool.parameters.get("properties", {}).get("to", {}).get("enum", ())
-    return [Specialist(str(name), said.get(str(name), "")) for name in names]
+        own = name.strip(" `*")
+        if colon and own in names and own not in said:
+            current, said[own] = own, does
+        elif current:  # a description may be of several lines
+            said[current] += f" {line}"
+    return [Specialist(name, " ".join(said.get(name, "").split())) for name in names]
 
 
 def delegations(
-    question: Question, evidence: Evidence, lenses: Sequence[Lens], offered: Sequence[Specialist], move: Move | None
+    question: Question, evidence: Evidence, lenses: Sequence[Lens], offered: Sequence[Specialist], *, able: bool
 ) -> list[DelegateArguments]:
     """A task for each specialist whose field is spoken of, the closest first; none once the turn has delegated.
 
-    `move` is what this model looks for next itself; without that it cannot do without them.
+    `able`: this model can look itself, so that it can do without any one of them.
     """
     if not offered or evidence.delegated:
         return []
     asked = terms(question.text) | frozenset(stem for lens in lenses for stem in lens.said)
-    queries = [str(step.arguments.get("query", "")) for step in move.steps] if move is not None else []
-    wanted = _Spoken(asked, terms(" ".join(queries)), evidence)
+    wanted = _Spoken(asked, evidence)
     fits = [(_fit(one, wanted), one) for one in offered]
     chosen = sorted((pair for pair in fits if pair[0]), key=lambda pair: -sum(pair[0].values()))[:SPECIALISTS_MAX]
     task = _asked(question, evidence, lenses)
@@ -63,7 +65,7 @@ def delegations(
         DelegateArguments(
             one.name,
             f"Field: {_field(one)}\n{task}",
-            optional=move is not None,
+            optional=able,
             why=f"spoken of: {', '.join([*fit][:_WHY_MAX])}",
         )
         for fit, one in chosen
@@ -71,17 +73,16 @@ def delegations(
 
 
 class _Spoken(msgspec.Struct, frozen=True, dict=True):
-    """What is spoken of: in the question, in the searches that are next, in what was found."""
+    """What is spoken of: in the question, in what was searched for, in what was found."""
 
     asked: frozenset[str]
-    searched: frozenset[str]
     evidence: Evidence
 
     @cached_property
     def titled(self) -> frozenset[str]:
-        """The terms of titles and paths."""
+        """The terms of titles, paths and searches."""
         found = (d.name | d.headings | terms(d.group.replace("_", " ")) for d in self.evidence.documents)
-        return self.searched.union(*found)
+        return frozenset[str]().union(*found, *self.evidence.asked)
 
     def worth(self, word: frozenset[str]) -> int:
         """How much it tells that a description has this word; everyday words tell only where they are prominent."""
@@ -103,7 +104,7 @@ def _fit(one: Specialist, spoken: _Spoken) -> dict[str, int]:
 
 def _field(one: Specialist) -> str:
     """What a specialist does, on one line; without a description its name says it."""
-    return " ".join((one.does or one.name.replace("_", " ")).split())[:_FIELD_CHARS]
+    return (one.does or one.name.replace("_", " "))[:_FIELD_CHARS]
 
 
 def _asked(question: Question, evidence: Evidence, lenses: Sequence[Lens]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from standpipe.core.items import Answer, Citation, Failure, Item, Passage, Text, ToolCall
-from standpipe.drivers.models.reading.hearing import Report, lost, reports
+from standpipe.drivers.models.reading.hearing import Loss, Report, lost, reports
 from standpipe.drivers.models.reading.sentences import Unit, units
 from standpipe.drivers.models.reading.terms import forms, terms, words
 
@@ -168,7 +168,7 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
     documents: tuple[Document, ...]
     answered: bool = False
     reports: tuple[Report, ...] = ()
-    lost: tuple[str, ...] = ()
+    lost: tuple[Loss, ...] = ()
     task: bool = False
     field: str = ""
 

@@ -11,6 +11,7 @@ from standpipe.drivers.models.reading.sentences import Unit, clean, units
 from standpipe.drivers.models.reading.terms import words
 
 _AGENT = "agent:"
+_NO_ROOM = "steps"
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -39,13 +40,23 @@ def reports(items: Sequence[Item]) -> tuple[Report, ...]:
     return tuple(found)
 
 
-def lost(items: Sequence[Item]) -> tuple[str, ...]:
-    """The specialists of which only a failure came back, each once."""
-    failed = {item.answers for item in items if isinstance(item.body, Failure)}
-    asked = [item for item in items if isinstance(item.body, ToolCall) and item.body.name == "delegate"]
-    names = [str(item.body.arguments.get("to")) for item in asked if item.id in failed and isinstance(item.body, ToolCall)]
+class Loss(msgspec.Struct, frozen=True):
+    """A specialist of which only a failure came back; `unasked` if there was not even room in the plan to ask it."""
+
+    name: str
+    unasked: bool
+
+
+def lost(items: Sequence[Item]) -> tuple[Loss, ...]:
+    """The specialists that were lost, each once."""
+    failed = {item.answers: item.body for item in items if isinstance(item.body, Failure)}
     heard = {item.origin.removeprefix(_AGENT) for item in items if isinstance(item.body, Answer)}
-    return tuple(dict.fromkeys(name for name in names if name not in heard))
+    found: dict[str, Loss] = {}
+    for item in items:
+        if isinstance(item.body, ToolCall) and item.body.name == "delegate" and item.id in failed:
+            name = str(item.body.arguments.get("to"))
+            found.setdefault(name, Loss(name, failed[item.id].code == _NO_ROOM))
+    return tuple(loss for name, loss in found.items() if name not in heard)
 
 
 def _told(sentence: Sentence) -> list[Told]:
