@@ -196,7 +196,7 @@ def a_call_into_the_reserve_of_the_scope(log: Log) -> None:
     log.put(at(log, e.CallGranted, f"{SECOND}/"), hold=Amounts(microusd=81))
 
 
-@fault(FAULTS, f"steps of what is set aside to end {SECOND} is used")
+@fault(FAULTS, f"seq 23: steps of what is set aside to end {SECOND} is used")
 def a_plan_into_the_reserve_of_the_scope(log: Log) -> None:
     place = at(log, e.PlanPatched, SECOND)
     log.put(place, add=tuple(Step(f"st2.a2/x{n}", "tool", "read") for n in range(4)))

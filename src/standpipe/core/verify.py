@@ -14,7 +14,7 @@ import msgspec
 from standpipe.core import events as e
 from standpipe.core.amounts import NOTHING, Amounts
 from standpipe.core.details import Step
-from standpipe.core.verify_content import Content, Reading
+from standpipe.core.verify_content import Content
 
 REPEATABLE, ONCE = "repeatable", "once"
 """What a tool that changes the world may be: called again with the same key after an unknown outcome, or never."""
@@ -30,12 +30,13 @@ def violations(frames: Iterable[e.Frame], effects: Effects | None = None) -> lis
 
     Without `effects` nothing is said about repeated effects. What an erased body hid is not judged.
     """
-    audit, content = _Audit(effects or {}), Content()
+    content = Content()
+    audit = _Audit(effects or {}, content.must)
     for frame in frames:
         audit.frame(frame)
         for event in frame.events:
             audit.event(event, content.take(event))
-    return audit.found + content.found
+    return content.found
 
 
 class _Call(msgspec.Struct):
@@ -50,8 +51,6 @@ class _Call(msgspec.Struct):
 
 
 class _Share(msgspec.Struct):
-    """The open turn, or a scope of it that is open."""
-
     name: str
     limit: Amounts
     reserve: Amounts
@@ -67,20 +66,19 @@ class _Share(msgspec.Struct):
     cancelled: bool = False
 
     def used(self) -> Amounts:
-        """Spent and held."""
         return sum((c.hold for c in self.calls.values() if c.hold is not None), self.spent)
 
     def of(self, step: str) -> list[_Call]:
-        """The attempts at a step."""
         return [c for c in self.calls.values() if c.grant.step == step]
 
 
-class _Audit(Reading):
-    """One pass over a log."""
+class _Audit:
+    """One pass over a log, each event looked at once its content was."""
 
-    def __init__(self, effects: Effects) -> None:
-        super().__init__()
-        self.at, self.effects, self.acts = 0, effects, effects.get("", {})
+    def __init__(self, effects: Effects, must: Callable[[object, str], None]) -> None:
+        self.must = must
+        self.at, self.seq, self.causes = 0, 0, tuple[e.Cause, ...]()
+        self.effects, self.acts = effects, effects.get("", {})
         self.turn: _Share | None = None
         self.open: dict[str, _Share] = {}
         self.unknown: set[str] = set()
@@ -120,8 +118,6 @@ class _Audit(Reading):
         short = share.used().short(share.limit - share.reserve)
         self.must(not short, f"{short} of what is set aside to end {share.name} is used before its end")
 
-    # --- requests and plan
-
     def opened(self, fact: e.SessionOpened) -> None:
         self.must(fact.session and fact.tenant and fact.principal, "the session belongs to nobody")
 
@@ -153,8 +149,6 @@ class _Audit(Reading):
         self.must(all(need in share.steps for step in fact.add for need in step.needs), "a step needs one that is not there")
         if not all(step.final for step in fact.add):
             self.spares(share)
-
-    # --- calls
 
     def granted(self, share: _Share, fact: e.CallGranted) -> None:
         turn = self.turn or share
@@ -211,14 +205,10 @@ class _Audit(Reading):
         self.must(all(c.ended for c in calls), f"a call of {fact.step} is still open")
         share.over[fact.step] = (fact.outcome, self.seq)
         self.unknown |= {fact.step} if fact.outcome == "unknown" else set()
-        if not calls:
-            return
-        done = calls[-1].outcome == "completed"
-        self.must(fact.outcome != "done" or done, f"{fact.step} is done though its call did not complete")
-        doubtful = self.acts.get(calls[-1].grant.target) == ONCE and calls[-1].outcome in _DOUBTFUL
-        self.must(fact.outcome == "unknown" or not doubtful, f"{fact.step} may have taken effect, which is not shown")
-
-    # --- scopes
+        for last in calls[-1:]:
+            done, doubtful = last.outcome == "completed", last.outcome in _DOUBTFUL and self.acts.get(last.grant.target) == ONCE
+            self.must(fact.outcome != "done" or done, f"{fact.step} is done though its call did not complete")
+            self.must(fact.outcome == "unknown" or not doubtful, f"{fact.step} may have taken effect, which is not shown")
 
     def scoped(self, share: _Share, fact: e.ScopeStarted) -> None:
         call = share.calls.get(fact.scope)
@@ -242,6 +232,7 @@ class _Audit(Reading):
             self.must(False, f"{fact.scope} is not open")
             return
         self._closed(scope, fact)
+        self.must(fact.outcome in OUTCOMES and fact.reason, "no such outcome, or no reason")
         self.must({seq for _, seq in scope.over.values()} <= set(self.causes), "a step that ended in it is no cause")
         call.ended, call.used = self.seq, fact.spent
         call.outcome = "completed" if fact.outcome == "partial" else fact.outcome
@@ -249,13 +240,10 @@ class _Audit(Reading):
         self.must(fact.acted or not call.acted, "it does not tell that it may have changed the world")
 
     def _closed(self, share: _Share, fact: e.TurnEnded | e.ScopeEnded) -> None:
-        self.must(fact.outcome in OUTCOMES and fact.reason, "no such outcome, or no reason")
         self.must(all(c.ended and c.hold is None for c in share.calls.values()), "a call is not over, or not settled")
         self.must(share.steps.keys() <= share.over.keys() and not share.parked, "it is parked, or a step has not ended")
         self.must(fact.spent == share.spent, "its cost is not the sum of what was settled")
         self.must((fact.outcome == "cancelled") == share.cancelled, "cancelled is what somebody cancelled, and nothing else")
-
-    # --- people, time, the end
 
     def people(self, share: _Share, fact: e.Asked | e.Answered | e.AskExpired) -> None:
         fits = fact.ask not in share.asks if isinstance(fact, e.Asked) else share.asks.get(fact.ask)
@@ -278,15 +266,12 @@ class _Audit(Reading):
     def cancelling(self, turn: _Share, fact: e.CancelRequested) -> None:
         turn.cancelled = True
 
-    def refused(self, share: _Share, fact: e.CallRefused) -> None:
-        self.must(fact.code, "a refusal without a reason")
-
     def ended(self, fact: e.TurnEnded) -> None:
         turn, self.turn = self.turn, None
         self.must(fact.turn not in self.over, f"{fact.turn} ended before")
+        self.must(fact.outcome in OUTCOMES and fact.reason, "no such outcome, or no reason")
         self.over[fact.turn] = bool(fact.items)
         if turn is None:
-            self.must(fact.outcome in OUTCOMES and fact.reason, "no such outcome, or no reason")
             self.must(fact.turn in self.asked and fact.outcome == "failed", f"{fact.turn} ends without having begun")
             self.must(fact.spent == NOTHING and not fact.items, "what never began costs nothing and answers nothing")
             self.asked.pop(fact.turn, None)
@@ -313,7 +298,7 @@ _OUTSIDE: dict[type, Callable[[_Audit, Any], None]] = {
 _INSIDE: dict[type, Callable[[_Audit, _Share, Any], None]] = {
     e.PlanPatched: _Audit.patched,
     e.CallGranted: _Audit.granted,
-    e.CallRefused: _Audit.refused,
+    e.CallRefused: lambda audit, share, fact: audit.must(fact.code, "a refusal without a reason"),
     **dict.fromkeys((e.CallCompleted, e.CallFailed, e.CallCancelled, e.CallInterrupted), _Audit.came),
     e.HoldSettled: _Audit.settled,
     e.StepEnded: _Audit.stepped,

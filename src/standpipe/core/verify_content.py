@@ -5,7 +5,7 @@ Like `verify`, it shares only the vocabulary with the rules it watches. What an 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -34,31 +34,23 @@ class _Share(msgspec.Struct):
     accepted: e.AnswerJudged | None = None
 
 
-class Reading:
+class Content:
     """One pass over a session's events in order; `found` grows by a sentence for each violation."""
 
     def __init__(self) -> None:
         """Nothing has been read yet."""
         self.found: list[str] = []
         self.seq, self.causes = 0, tuple[e.Cause, ...]()
-
-    def must(self, holds: object, otherwise: str) -> None:
-        """Note a violation at the event looked at, unless it holds."""
-        if not holds:
-            self.found.append(f"seq {self.seq}: {otherwise}.")
-
-
-class Content(Reading):
-    """What an event shows, derives and answers with."""
-
-    def __init__(self) -> None:
-        """Nothing has been read yet."""
-        super().__init__()
         self.shares, self.open = Shares(), dict[str, _Share]()
         self.asked: dict[str, e.TurnRequested] = {}
         self.known: dict[str, Item] = {}
         self.gone: dict[Source, int] = {}
         self.revision = 0
+
+    def must(self, holds: object, otherwise: str) -> None:
+        """Note a violation at the event looked at, unless it holds."""
+        if not holds:
+            self.found.append(f"seq {self.seq}: {otherwise}.")
 
     def take(self, event: e.Event) -> str:
         """Judge the next event; the share that it stands in."""
@@ -88,6 +80,11 @@ class Content(Reading):
     def led(self, item: str) -> bool:
         """Whether the event that brought an item is among the causes."""
         return any(item.startswith(f"{cause}.") for cause in self.causes)
+
+    def named(self, item: Item, inputs: list[Item | None]) -> None:
+        """What derives from a source carries it in its label (an erased item may not have been there to derive from)."""
+        drawn = {s for one in inputs if one is not None and one.body is not None for s in one.label.sources}
+        self.must(drawn <= set(item.label.sources), f"item {item.id} does not name all it derives from")
 
     def patched(self, share: _Share, fact: e.PlanPatched) -> None:
         self.must(fact.why.code and (not fact.why.item or self.led(fact.why.item)), "its reason is missing, or is no cause")
@@ -121,20 +118,19 @@ class Content(Reading):
         self.open[fact.scope] = _Share(fact.scope, share.folders, {item.id: item for item in fact.items}, task=step.item)
         self.must([item.origin for item in fact.items] == ["task"], "it begins with something else than its task")
         for item in fact.items:
-            self.must(_drawn([share.items.get(step.item)]) <= set(item.label.sources), _UNNAMED.format(item.id))
+            self.named(item, [share.items.get(step.item)])
 
     def completed(self, share: _Share, fact: e.CallCompleted) -> None:
-        """What derives from a source carries it in its label (an erased item may not have been there to derive from)."""
         self.must(fact.verdicts, "no check has judged this result")
         share.results[self.seq] = fact
         step, shown = share.calls.get(fact.call, (Step("", "", ""), frozenset[str]()))
-        drawn = _drawn(share.items.get(id) for id in (shown if step.kind == "model" else (step.item,)))
+        inputs = [share.items.get(id) for id in (shown if step.kind == "model" else (step.item,))]
         for item in fact.items:
             if isinstance(body := item.body, Passage):
                 own = Source(body.folder, body.source, body.version)
                 self.must(body.memory or own in item.label.sources, f"item {item.id} does not name its document")
             elif step.kind == "model" or item.kind == "data":
-                self.must(drawn <= set(item.label.sources), _UNNAMED.format(item.id))
+                self.named(item, inputs)
 
     def stepped(self, share: _Share, fact: e.StepEnded) -> None:
         if share.accepted is None or fact.reason != "answered":
@@ -170,13 +166,6 @@ class Content(Reading):
             self.must(not self.stale(item.label), "what it answers with was withdrawn")
             for fault in _faults(over, fact.outcome, item):
                 self.must(False, fault)
-
-
-_UNNAMED = "item {} does not name all it derives from"
-
-
-def _drawn(inputs: Iterable[Item | None]) -> set[Source]:
-    return {s for item in inputs if item is not None and item.body is not None for s in item.label.sources}
 
 
 def _faults(share: _Share, outcome: str, item: Item) -> Iterator[str]:
