@@ -20,8 +20,8 @@ from standpipe.settings import load
 
 SEEDS = range(20)
 FOUND_MIN = 18
-HANGS_S, DEADLINE_S = 1.5, 30.0
-TOGETHER_MAX = 5
+HANGS_S, DEADLINE_S = 0.8, 30.0
+TOGETHER_MAX = 7
 STAFF = {
     "incidents": "incident reports and postmortems: what went wrong before, and why",
     "settings": "how services are built and what is configured: their limits and numbers",
