@@ -214,6 +214,19 @@ def test_a_scope_that_waits_for_a_person_parks_the_turn_and_its_time_stands_stil
     assert [c.target for c in made.open()] == ["send"]
 
 
+def test_a_parked_turn_goes_on_when_the_specialist_it_waits_for_is_called_off() -> None:
+    made = desk().ask(folders=("f",)).came(passage("x", "X.", score=1.0)).came(Draft(task(), Label((source("x"),))))
+    made.came()
+    made.came(Draft(call_of("send"), Label((source("x"),))))
+    assert made.facts(TurnParked)
+    made.denied = {source("x")}
+    made.revision += 1
+    made.run()
+    assert [f.cause for f in made.facts(ScopeCancelled)] == ["withdrawn"]
+    assert made.facts(TurnUnparked)
+    assert [c.target for c in made.open()] == ["priced"]
+
+
 def test_nobody_answered_a_specialist() -> None:
     made = delegated()
     made.came(call_of("send"))

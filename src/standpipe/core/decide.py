@@ -213,14 +213,16 @@ def _end_tool(state: State, world: World, step: StepState, call: Call, record: R
 
 
 def _unpark(state: State, world: World, now: int) -> Recorder:
-    """A parked turn goes on as soon as one of its questions is closed, or when it is cancelled."""
+    """A parked turn goes on as soon as one of its questions is closed, or when it, or a specialist, is told to stop."""
     turn, record = _turn(state), Recorder(state.seq)
     closed = [a for t in pending.open_turns(state) for a in t.asks.values() if a.outcome and a.step in t.live]
-    if turn.parked_at and not turn.agent and (closed or turn.cancel):
+    called_off = [scope.cancelled_at for scope in turn.scopes.values() if scope.cancel]
+    if turn.parked_at and not turn.agent and (closed or called_off or turn.cancel):
         shift = now - turn.parked_at
         record.add(
             e.TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift),
             *(a.asked for a in closed),
+            *called_off,
             turn.cancelled_at,
         )
     return record
