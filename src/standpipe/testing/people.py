@@ -27,6 +27,8 @@ from standpipe.testing.outside import Outside
 from standpipe.testing.scenario import FOLDER, TENANT, Act, Chat, Message, Scenario, chance, reply_of
 
 ENDINGS = ("completed", "partial", "failed", "cancelled")
+PATIENCE_MS = 200
+"""So long somebody waits at least before looking again at what a session waits for."""
 IDLE_MS_MAX = 1_000
 """A session with nothing to do is let go of within this time."""
 
@@ -154,7 +156,7 @@ class People:
                     await self._say_to(chat, ask, random.random() < 0.7)
                     return
         until = min((a.until for a in open_asks), default=_now() + 1_000)
-        await self._log.wait(chat.session, state.seq, max(1, until - _now()))
+        await self._log.wait(chat.session, state.seq, max(PATIENCE_MS, until - _now()))
 
     async def _say_to(self, chat: Chat, ask: Asked, allow: bool) -> None:
         try:

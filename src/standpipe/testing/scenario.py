@@ -105,7 +105,7 @@ def draw(seed: int) -> Scenario:
     moods = tuple(mood for mood, share in MOODS.items() if random.random() < share) if random.random() < 0.65 else ()
     policy = _policy(random, moods)
     documents = tuple(_document(random, n) for n in range(random.randint(2, 4)))
-    chats = tuple(_chat(random, seed, n, moods) for n in range(random.choice((1, 1, 2))))
+    chats = tuple(_chat(random, seed, n, moods) for n in range(random.choice((1, 1, 1, 2))))
     troubles = {name: random.choice((0.0, 0.0, 0.1, 0.4, 1.0)) for name in policy.models}
     return Scenario(
         seed=seed,
@@ -200,7 +200,7 @@ def _document(random: Random, number: int) -> Document:
 def _chat(random: Random, seed: int, number: int, moods: tuple[str, ...]) -> Chat:
     messages = []
     at = 0
-    for turn in range(random.choice((1, 1, 2, 3))):
+    for turn in range(random.choice((1, 1, 2) if number else (1, 1, 1, 2, 3))):
         patient = "impatient" not in moods or random.random() < 0.3
         at += 0 if patient else random.randint(0, 9_000)
         messages.append(

@@ -32,9 +32,9 @@ TOOLS = (
     "search",
     "read",
 )
-ROUNDS_MAX = 9
+ROUNDS_MAX = 7
 """From this round on it only answers."""
-SPECIALIST_ROUNDS_MAX = 4
+SPECIALIST_ROUNDS_MAX = 3
 """As ROUNDS_MAX, of a specialist."""
 TASK = " / "
 """What stands between the question of the user and what a specialist is told to do about it."""
@@ -137,16 +137,16 @@ def revise(random: Random, heard: Heard) -> Said:
 
 
 def direct(random: Random, heard: Heard) -> Said:
-    """One to five tools at once."""
+    """One to four tools at once."""
     calls: Said = [
-        ToolCall(name, arguments) for name, arguments in (_use(random, heard) for _ in range(random.choice((1, 1, 3, 5))))
+        ToolCall(name, arguments) for name, arguments in (_use(random, heard) for _ in range(random.choice((1, 1, 2, 4))))
     ]
     return [Text("Let me see."), *calls] if random.random() < 0.3 else calls
 
 
 def delegate(random: Random, heard: Heard) -> Said:
-    """One to four specialists, and sometimes something beside them."""
-    count = 1 if heard.alone else random.choice((1, 2, 2, 3, 4))
+    """One to three specialists, and sometimes something beside them."""
+    count = 1 if heard.alone else random.choice((1, 1, 2, 2, 3))
     said: Said = [ToolCall("delegate", _task(random, heard, f"d{heard.round}.{n}")) for n in range(count)]
     beside = random.random()
     if beside < 0.1:
@@ -243,7 +243,7 @@ def nonsense(random: Random, heard: Heard) -> Said:
 
 def _steps(random: Random, heard: Heard, prefix: str) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = []
-    for n in range(random.choice((1, 2, 3, 4, 6))):
+    for n in range(random.choice((1, 2, 2, 3, 5))):
         delegates = bool(heard.specialists) and random.random() < 0.25
         name, arguments = ("delegate", _task(random, heard, f"{prefix}{heard.round}.{n}")) if delegates else _use(random, heard)
         needed = heard.alone and delegates
