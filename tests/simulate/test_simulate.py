@@ -8,6 +8,10 @@ from random import Random
 
 import pytest
 
+from standpipe.core import events as e
+from standpipe.core.details import Step
+from standpipe.core.ids import HOUSE, scope_of
+from standpipe.core.items import Answer, Item
 from standpipe.core.record import REFUSALS
 from standpipe.testing.judge import cut_off, essence, faults, reached
 from standpipe.testing.simulate import Run, simulate
@@ -24,7 +28,11 @@ FACTS = (
     *("SessionOpened", "TurnRequested", "TurnStarted", "PlanPatched", "CallGranted", "CallRefused", "CallCompleted"),
     *("CallFailed", "CallCancelled", "CallInterrupted", "HoldSettled", "StepEnded", "ItemsWithdrawn", "AnswerJudged"),
     *("Asked", "Answered", "AskExpired", "TurnParked", "TurnUnparked", "DeadlinePassed", "CancelRequested", "TurnEnded"),
-    "MemoryKept",
+    *("MemoryKept", "ScopeStarted", "ScopeCancelled", "ScopeEnded"),
+)
+SPECIALISTS = (
+    *(f"scope {ending}" for ending in ENDINGS),
+    *("another attempt", "an optional one lost", "a required one lost", "claims in conflict", "parked for a specialist"),
 )
 WANTED = (
     *FACTS,
@@ -32,7 +40,36 @@ WANTED = (
     *(f"refused {code}" for code in sorted(REFUSALS)),
     *(f"step {outcome}" for outcome in STEPS),
     *("deadline soft", "deadline hard", "judged accept", "judged resample", "call no longer wanted", "call not sent"),
+    *("plan plan", "plan revise", *SPECIALISTS),
 )
+
+
+def of_specialists(run: Run) -> Counter[str]:
+    """What came of specialists in a run, in the words of SPECIALISTS. The simulated model names no conflicts itself."""
+    seen: Counter[str] = Counter()
+    delegated: dict[str, Step] = {}
+    asked: dict[e.Cause, str] = {}
+    for event in (event for session, frames in run.logs.items() if session != HOUSE for f in frames for event in f.events):
+        match event.fact:
+            case e.TurnStarted():
+                delegated, asked = {}, {}
+            case e.PlanPatched(add=steps):
+                delegated |= {step.id: step for step in steps if step.kind == "agent"}
+            case e.ScopeStarted(scope=scope):
+                seen["another attempt"] += not scope.endswith(".a1")
+            case e.ScopeEnded(outcome=outcome):
+                seen[f"scope {outcome}"] += 1
+            case e.StepEnded(step=step, outcome="dropped" | "failed") if step in delegated:
+                seen[f"{'an optional' if delegated[step].optional else 'a required'} one lost"] += 1
+            case e.Asked(ask=ask):
+                asked[event.seq] = ask
+            case e.TurnParked():
+                seen["parked for a specialist"] += any(scope_of(asked[cause]) for cause in event.causes)
+            case e.TurnEnded(items=(Item(body=Answer(conflicts=(_, *_))),)):
+                seen["claims in conflict"] += 1
+            case _:
+                pass
+    return seen
 
 
 def troubles(base: Run, boundaries: Iterable[int]) -> Iterator[tuple[str, Run]]:
@@ -64,10 +101,10 @@ def test_sampled_lives_keep_the_promises_and_reach_everything() -> None:
     for seed in range(SEEDS):
         base = simulate(seed)
         found += [f"seed {seed}: {text}" for text in faults(base)[:3]]
-        seen += reached(base)
+        seen += reached(base) + of_specialists(base)
         for trouble, run in troubles(base, sampled(base, CRASHES)):
             found += [trouble] if trouble else []
-            seen += reached(run)
+            seen += reached(run) + of_specialists(run)
 
     assert not found, "\n".join(found)
     assert all(seen[name] for name in WANTED), f"not everything was reached:\n{table(seen)}"
