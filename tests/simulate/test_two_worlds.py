@@ -1,7 +1,8 @@
 """What is forbidden behaves exactly like what is not there: two worlds, one with restricted documents and one without them.
 
-The same sessions are lived through in both, by the keyless reader and by a model that tries everything to find out. What the
-principal can see is the same to the byte: answers, events, counts, costs and times on the virtual clock. So is the whole log.
+The same sessions are lived through in both, by the keyless reader and by models that try everything to find out, themselves and
+through specialists, one of whom is kept to nothing but what is restricted. What the principal can see is the same to the byte:
+answers, events, counts, costs and times on the virtual clock. So is the whole log.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from standpipe.core.admit import Ask, admit
 from standpipe.core.apply import apply
 from standpipe.core.events import RelationsChanged
 from standpipe.core.frames import encode_frame
-from standpipe.core.items import Item, Passage, ToolCall
+from standpipe.core.items import Answer, Citation, Item, Passage, ToolCall
 from standpipe.core.state import State
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import Access, ModelSpec, Policy, World
@@ -55,6 +56,14 @@ WORDS = (
     *("valve", "pressure", "hydrant", "gauge", "pump", "riser", "leak", "meter", "inlet", "basin", "filter", "sensor"),
     *("alarm", "crew", "shift", "ladder", "nozzle", "coupling"),
 )
+
+
+SPECIALISTS = {"scout": "Knows the valve, the pump and the gauge.", "keeper": "Knows the riser, the meter and the crew."}
+AGENTS = {
+    "agent": AgentSpec("agent", "Answer.", (SEARCH, READ), specialists=SPECIALISTS),
+    "scout": AgentSpec("scout", "Look.", (SEARCH, READ)),
+    "keeper": AgentSpec("keeper", "Look.", (SEARCH, READ), documents=("closed/*",)),
+}
 
 
 class Seen(NamedTuple):
@@ -123,6 +132,29 @@ def spy(random: Random) -> Script:
     return moves
 
 
+def sender(random: Random) -> Script:
+    """A coordinator that sends others to find out what it may not see, and looks at what they come back with."""
+    spies = spy(random)
+
+    def moves(items: list[Item], tools: list[ToolSpec]) -> Sequence[ToolCall]:
+        heard = [i.body for i in items if isinstance(i.body, Answer)]
+        if not any(tool.name == "delegate" for tool in tools) or random.random() < 0.2:
+            return spies(items, tools)
+        if heard and random.random() < 0.7:
+            told = [ToolCall("answer", {"sentences": [sentence(c) for a in heard for c in a.citations]})]
+            return told if random.random() < 0.7 else spies(items, tools)
+        who = random.sample([*SPECIALISTS, *SPECIALISTS, "closed/page1.md"], random.randint(1, 3))
+        return [ToolCall("delegate", {"to": name, "task": task(), "optional": random.random() < 0.5}) for name in who]
+
+    def task() -> str:
+        return f"What does closed/page{random.randint(0, 5)}.md say when the {random.choice(WORDS)} is open?"
+
+    def sentence(cited: Citation) -> dict[str, object]:
+        return {"text": cited.quote, "citations": [{"source": cited.source, "quote": cited.quote}]}
+
+    return moves
+
+
 class Stage:
     """One world: a store in memory with the folder in it, and a house that answers from it."""
 
@@ -146,8 +178,7 @@ class Stage:
             controls=CONTROLS,
             clock=self.loop.now_ms,
         )
-        agent = AgentSpec("agent", "Answer.", (SEARCH, READ))
-        self.setup = Setup(ports, static(policy, {"agent": agent}), "rules", "process", Owner("here", 1, ""))
+        self.setup = Setup(ports, static(policy, AGENTS), "rules", "process", Owner("here", 1, ""))
         self.house = House(self.setup, self._sync, self._close)
         self.folder = ""
 
@@ -224,7 +255,7 @@ def session(root: Path, seed: int, model: Callable[[Random], Script], *, restric
     return lived(root, model(Random(seed + 1)), questions, who)
 
 
-@pytest.mark.parametrize("model", [reader, spy])
+@pytest.mark.parametrize("model", [reader, spy, sender])
 def test_forbidden_and_missing_documents_cannot_be_told_apart(model: Callable[[Random], Script], tmp_path: Path) -> None:
     for seed in range(8):
         there = session(tmp_path, seed, model, restricted=True)
@@ -237,16 +268,21 @@ def test_forbidden_and_missing_documents_cannot_be_told_apart(model: Callable[[R
 
 
 def test_who_may_see_them_can_tell_the_worlds_apart(tmp_path: Path) -> None:
-    there = session(tmp_path, 1, reader, restricted=True, who=EVE)
-    missing = session(tmp_path, 1, reader, restricted=False, who=EVE)
+    for model in (reader, sender):
+        there = session(tmp_path, 1, model, restricted=True, who=EVE)
+        missing = session(tmp_path, 1, model, restricted=False, who=EVE)
 
-    assert b"closed/page" in b"".join(there.answers)
-    assert there.answers != missing.answers
+        assert b"closed/page" in b"".join(there.answers)
+        assert there.answers != missing.answers
 
 
 def test_the_worlds_are_worth_telling_apart(tmp_path: Path) -> None:
     asked, spied = (session(tmp_path, 1, model, restricted=True) for model in (reader, spy))
+    sent = b"".join(part for seed in range(4) for part in session(tmp_path, seed, sender, restricted=True).log)
 
     assert b'"quote"' in b"".join(asked.answers)
     assert b'"source":"closed/page' in b"".join(spied.log)
     assert b"ItemsWithdrawn" in b"".join(asked.log)
+    assert all(f'"agent":"{name}"'.encode() in sent for name in SPECIALISTS)
+    assert b'"origin":"agent:scout"' in sent
+    assert b'"outcome":"cancelled","reason":"withdrawn"' in sent
