@@ -104,11 +104,11 @@ def said(order: tuple[Callable[..., Recorder], ...], seen: tuple[State, World, i
 # --- every rule is needed -----------------------------------------------------------------------------------------------
 
 NEEDED: dict[str, tuple[Callable[[], Desk], type[Fact]]] = {
+    "_recall": (lambda: cancelled(delegated()), ScopeCancelled),
     "_settle": (lambda: came(Desk().ask(), ANSWER, verdicts=PASSED), HoldSettled),
     "_withdraw": (lambda: _denied(reading(), "a"), ItemsWithdrawn),
     "_unpark": (lambda: wish(asking()), TurnUnparked),
     "_watch_time": (lambda: later(Desk().ask(), 50_000), DeadlinePassed),
-    "_recall": (lambda: cancelled(delegated()), ScopeCancelled),
     "_end_steps": (lambda: came(reading(), ANSWER, verdicts=PASSED), AnswerJudged),
     "_finish": (lambda: came(Desk().ask(), ANSWER, verdicts=PASSED), TurnEnded),
     "_extend": (lambda: wish(Desk()), PlanPatched),

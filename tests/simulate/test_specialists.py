@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from functools import cache
 
-import pytest
 from tests.core.desk import AGENT, Desk, call_of
 from tests.core.test_explain import every, text
 from tests.simulate.delegating import ROOMY, Delegating, Team, drawn_team
@@ -110,7 +109,6 @@ def test_nothing_is_said_against_what_is_drawn_and_all_of_it_leads_to_its_questi
     assert ended > 10
 
 
-@pytest.mark.xfail(reason="a scope is decided before the turn takes it back")
 def test_a_scope_of_a_cancelled_turn_is_granted_nothing_more() -> None:
     desk = Desk(AgentSpec("lead", "Answer.", AGENT.tools, specialists={"analyst": "Looks."}))
     desk.agents["analyst"] = AgentSpec("analyst", "Look.", AGENT.tools)

@@ -38,10 +38,13 @@ EVENTS_MAX = 10_000
 def decide(state: State, world: World, now: int) -> list[e.Event]:
     """The facts of the first rule that has any; empty when all is as it should be. `now` is wall time in ms.
 
-    What holds for a turn holds for every open scope of it: each is judged like a state of its own, the turn last.
+    What holds for a turn holds for every open scope of it: each is judged like a state of its own, the turn last. But first
+    those are told to stop whom nobody needs any more.
     """
-    for share in shares(state):
-        for rule in _ORDER if state.turn is not None else (_start,):
+    if state.turn is None:
+        return _start(state, world, now).events
+    for share, rules in ((state, _ORDER[:1]), *((share, _ORDER) for share in shares(state))):
+        for rule in rules:
             events = rule(share, world, now).events
             if events:
                 return events
@@ -219,12 +222,8 @@ def _unpark(state: State, world: World, now: int) -> Recorder:
     called_off = [scope.cancelled_at for scope in turn.scopes.values() if scope.cancel]
     if turn.parked_at and not turn.agent and (closed or called_off or turn.cancel):
         shift = now - turn.parked_at
-        record.add(
-            e.TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift),
-            *(a.asked for a in closed),
-            *called_off,
-            turn.cancelled_at,
-        )
+        causes = (*(a.asked for a in closed), *called_off, turn.cancelled_at)
+        record.add(e.TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift), *causes)
     return record
 
 
@@ -360,11 +359,11 @@ def _park(state: State, world: World, now: int) -> Recorder:
 
 
 _ORDER: tuple[Callable[[State, World, int], Recorder], ...] = (
+    _recall,
     _settle,
     _withdraw,
     _unpark,
     _watch_time,
-    _recall,
     _end_steps,
     _finish,
     _extend,
