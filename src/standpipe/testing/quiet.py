@@ -12,7 +12,6 @@ from standpipe.core.context import first_look
 from standpipe.core.decide import decide
 from standpipe.core.events import AskExpired, ItemsWithdrawn
 from standpipe.core.items import Item, Text, ToolCall
-from standpipe.core.pending import wakes
 from standpipe.core.permit import question, tool_of
 from standpipe.core.state import State, shares
 from standpipe.core.tools import AgentSpec
@@ -66,7 +65,8 @@ class Watch:
     def __init__(self, log: Log, search: Search, access: AccessStore, fixed: Static) -> None:
         self._log, self._search, self._access, self._fixed = log, search, access, fixed
         self._states: dict[str, State] = {}
-        self._seen: dict[str, tuple[int, int, int | None]] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._looked: dict[str, int] = {}
 
     def starving(self, sessions: Mapping[str, bool], now: int) -> Iterator[str]:
         """A sentence for each session about which more could be decided with all answers at hand.
@@ -77,11 +77,12 @@ class Watch:
         for session, driven in sessions.items():
             state = self._states.setdefault(session, State())
             fold(at_once(self._log.read(session, state.seq)), state)
-            place = (state.seq, self._access.heads(state.tenant).revision, wakes(state))
-            if not state.seq or (self._seen.get(session) == place and now < (place[2] or now + 1)):
-                continue
-            self._seen[session] = place
             then = now - 1  # a timer of this very millisecond may still come
+            place = (state.seq, self._access.heads(state.tenant).revision)
+            due = any(self._looked.get(session, 0) < instant <= then for instant in instants(state))
+            if not state.seq or (self._seen.get(session) == place and not due):
+                continue
+            self._seen[session], self._looked[session] = place, then
             asked = everything(state, self._fixed, then)
             world = at_once(look_up(self._log, self._search, self._access, self._fixed, asked))
             left = decide(state, world, then)
@@ -89,6 +90,13 @@ class Watch:
             excused = (ItemsWithdrawn, AskExpired) if idle else ItemsWithdrawn
             if left and not isinstance(left[0].fact, excused):
                 yield f"{session} at seq {state.seq} waits, but could go on with {[type(e.fact).__name__ for e in left]}"
+
+
+def instants(state: State) -> Iterator[int]:
+    """All moments at which something is due in this state by time alone, found without asking `wakes`."""
+    for turn in (share.turn for share in shares(state) if share.turn is not None):
+        yield from (ask.until for ask in turn.asks.values())
+        yield from (turn.soft_at, turn.deadline_at)
 
 
 def everything(state: State, fixed: Static, now: int) -> Questions:
