@@ -52,6 +52,10 @@ Count = Annotated[int, msgspec.Meta(gt=0, lt=2**50)]
 Price = Annotated[int, msgspec.Meta(ge=0, lt=2**50)]
 
 
+_ORIGINS = ("user", "task", "runtime", "tool", "agent")
+"""Where an item comes from is told by these words, or by the name of a model."""
+
+
 class _Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = STORE
 
@@ -183,6 +187,8 @@ def _line(text: str, key: str, what: str) -> int:
 def _policy(file: _File, given: tuple[str, ...]) -> Policy:
     models = {"extractive": EXTRACTIVE} | {name: ModelSpec(name=name, provider=name) for name in given}
     for name, m in file.models.items():
+        if name.partition(":")[0] in _ORIGINS:
+            raise _Wrong(f"models.{name}", f"expected a name that does not begin like what others say ({', '.join(_ORIGINS)})")
         if m.provider not in ("extractive", *given, *file.providers):
             raise _Wrong(f"models.{name}.provider", f"expected one of the providers, got `{m.provider}`")
         section = file.providers.get(m.provider, _Provider())

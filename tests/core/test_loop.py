@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from tests.core.desk import NOW, Desk, call_of, passage, policy, source
@@ -37,7 +37,6 @@ from standpipe.core.ids import item_id
 from standpipe.core.items import Body, Draft, Label, place
 from standpipe.core.lookups import lookups
 from standpipe.core.pending import Approve, Perform, Remember, pending, wakes
-from standpipe.core.record import Recorder
 from standpipe.core.state import State
 from standpipe.core.world import Questions, World
 
@@ -96,9 +95,9 @@ def until(desk: Desk, kind: type[Fact]) -> tuple[State, World, int]:
     raise AssertionError("the rules find no end")
 
 
-def said(order: tuple[Callable[..., Recorder], ...], seen: tuple[State, World, int]) -> list[Event]:
+def said(order: tuple[Callable[..., Sequence[Event]], ...], seen: tuple[State, World, int]) -> list[Event]:
     """What the first of these rules says that says anything."""
-    return next((events for rule in order if (events := rule(*seen).events)), [])
+    return next((events for rule in order if (events := list(rule(*seen)))), [])
 
 
 # --- every rule is needed -----------------------------------------------------------------------------------------------
@@ -129,7 +128,7 @@ def test_the_table_names_every_rule() -> None:
 
 
 @pytest.mark.parametrize("rule", rules._ORDER, ids=lambda rule: rule.__name__)
-def test_without_its_rule_a_fact_is_never_decided(rule: Callable[..., Recorder]) -> None:
+def test_without_its_rule_a_fact_is_never_decided(rule: Callable[..., Sequence[Event]]) -> None:
     story, kind = NEEDED[rule.__name__]
     seen = until(story(), kind)
     assert any(isinstance(event.fact, kind) for event in said(rules._ORDER, seen))

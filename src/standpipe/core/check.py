@@ -115,7 +115,8 @@ def known_sources(items: Sequence[Item]) -> dict[str, tuple[Source, ...]]:
         if isinstance(body, Passage) and not body.memory:
             found.setdefault(body.source, {})[Source(body.folder, body.source, body.version)] = None
         elif isinstance(body, Answer):
-            for c in (*body.citations, *(claim.citation for claim in body.claims)):
+            sides = (side.citation for conflict in body.conflicts for side in conflict.values)
+            for c in (*body.citations, *sides, *(claim.citation for claim in body.claims)):
                 found.setdefault(c.source, {})[Source(c.folder, c.source, c.version)] = None
     return {name: tuple(sources) for name, sources in found.items()}
 

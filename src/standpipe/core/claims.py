@@ -14,19 +14,22 @@ from standpipe.core.items import Claim, Conflict, ConflictValue
 
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"[-+]?\d{1,15}(?:[,_]\d{3})*(?:\.\d{1,15})?")
+_SIZES = ("kilo", "mega", "giga", "tera")
 _UNITS: dict[str, tuple[str, str]] = {
     **{name: ("s", "0.001") for name in ("ms", "millisecond", "milliseconds")},
     **{name: ("s", "1") for name in ("s", "sec", "secs", "second", "seconds")},
     **{name: ("s", "60") for name in ("min", "mins", "minute", "minutes")},
     **{name: ("s", "3600") for name in ("h", "hr", "hrs", "hour", "hours")},
     **{name: ("s", "86400") for name in ("d", "day", "days")},
+    **{name: ("s", "604800") for name in ("week", "weeks")},
     **{name: ("byte", "1") for name in ("b", "byte", "bytes")},
-    **{name: ("byte", "1000") for name in ("kb",)},
-    **{name: ("byte", "1000000") for name in ("mb",)},
-    **{name: ("byte", "1000000000") for name in ("gb",)},
-    **{name: ("byte", "1024") for name in ("kib",)},
-    **{name: ("byte", "1048576") for name in ("mib",)},
-    **{name: ("byte", "1073741824") for name in ("gib",)},
+    **{
+        name: ("byte", str(1000**n))
+        for n, long in enumerate(_SIZES, 1)
+        for name in (f"{long[0]}b", f"{long}byte", f"{long}bytes")
+    },
+    **{f"{long[0]}ib": ("byte", str(1024**n)) for n, long in enumerate(_SIZES, 1)},
+    **{name: ("usd", "1") for name in ("$", "usd", "dollar", "dollars")},
     **{name: ("%", "1") for name in ("%", "percent", "per cent")},
 }
 """Unit -> the unit it is counted in, and how many of these it is."""

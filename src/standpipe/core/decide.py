@@ -6,33 +6,29 @@ time; `conclude` asks again until nobody has anything to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from standpipe.core import budget, context, gate, pending, plan, reply, supervise
+from standpipe.core import budget, context, endings, gate, pending, plan, reply, supervise
 from standpipe.core import events as e
 from standpipe.core.amounts import Limits, Move
 from standpipe.core.apply import apply
 from standpipe.core.details import NOT_SENT, Step, Why
-from standpipe.core.ids import ask_id, item_id, step_id
+from standpipe.core.ids import item_id, step_id
 from standpipe.core.items import Draft, Item, Label, Text, ToolCall, place
-from standpipe.core.permit import tool_of
 from standpipe.core.record import Recorder
 from standpipe.core.route import models_for
-from standpipe.core.state import Call, State, StepState, Turn, shares
-from standpipe.core.tools import ToolSpec
+from standpipe.core.state import State, Turn, shares
 from standpipe.core.world import World
 
-UNSENT_MAX = 8
-"""A call that could not be sent this often (revocations in between, deadlines too short to begin) is given up."""
 FINISH = "finish: "
 """The code of a patch that asks for the answer with what there is begins so; what follows is the turn's reason."""
-ATTEMPTS_MAX = 2
-"""Attempts at a tool step that may be repeated."""
-INTERRUPTIONS_MAX = 3
-"""After so many crashes at one step it is not tried again (a poison step)."""
 EVENTS_MAX = 10_000
 """More than any decision can have; a bound that turns a livelock into a crash that says where."""
+
+
+Facts = Sequence[e.Event]
+"""What a rule says; nothing most of the time, and then it is quick about it."""
 
 
 def decide(state: State, world: World, now: int) -> list[e.Event]:
@@ -42,12 +38,12 @@ def decide(state: State, world: World, now: int) -> list[e.Event]:
     those are told to stop whom nobody needs any more.
     """
     if state.turn is None:
-        return _start(state, world, now).events
+        return [*_start(state, world, now)]
     for share, rules in ((state, _ORDER[:1]), *((share, _ORDER) for share in shares(state))):
         for rule in rules:
-            events = rule(share, world, now).events
+            events = rule(share, world, now)
             if events:
-                return events
+                return [*events]
     return []
 
 
@@ -69,32 +65,40 @@ def _turn(state: State) -> Turn:
     return state.turn
 
 
-def _settle(state: State, world: World, now: int) -> Recorder:
+def _settle(state: State, world: World, now: int) -> Facts:
     """What a call cost is known as soon as it is over."""
-    turn, record = _turn(state), Recorder(state.seq)
-    for call in (turn.calls[id] for id in turn.unsettled):
-        if call.ended:
-            record.add(e.HoldSettled(call.id, budget.settled(call, world.policy.models.get(call.target))), call.ended)
-    return record
+    turn = _turn(state)
+    over = [call for id in turn.unsettled if (call := turn.calls[id]).ended]
+    if not over:
+        return ()
+    record = Recorder(state.seq)
+    for call in over:
+        record.add(e.HoldSettled(call.id, budget.settled(call, world.policy.models.get(call.target))), call.ended)
+    return record.events
 
 
-def _watch_time(state: State, world: World, now: int) -> Recorder:
+def _watch_time(state: State, world: World, now: int) -> Facts:
     """Deadlines stand still while the turn is parked; what a person was asked expires on its own."""
-    turn, record = _turn(state), Recorder(state.seq)
+    turn = _turn(state)
+    if not turn.asks and (turn.parked_at or now < turn.soft_at or (now < turn.deadline_at and turn.soft)):
+        return ()
+    record = Recorder(state.seq)
     for ask in turn.asks.values():
         if not ask.outcome and ask.step in turn.live and now >= ask.until:
             record.add(e.AskExpired(ask.id), ask.asked)
     if turn.parked_at:
-        return record
+        return record.events
     if now >= turn.deadline_at and not turn.hard:
         record.add(e.DeadlinePassed(turn.id, "hard"), turn.started)
     elif now >= turn.soft_at and not turn.soft:
         record.add(e.DeadlinePassed(turn.id, "soft"), turn.started)
-    return record
+    return record.events
 
 
-def _withdraw(state: State, world: World, now: int) -> Recorder:
+def _withdraw(state: State, world: World, now: int) -> Facts:
     """What the principal may no longer read leaves the turn, with all that derives from it."""
+    if not world.access.denied:
+        return ()
     turn, record = _turn(state), Recorder(state.seq)
     denied = [source for source in world.access.denied if source in turn.sources]
     if denied:
@@ -102,137 +106,80 @@ def _withdraw(state: State, world: World, now: int) -> Recorder:
             i.id for i in turn.items.values() if i.id not in turn.withdrawn and any(s in denied for s in i.label.sources)
         )
         record.add(e.ItemsWithdrawn(gone, tuple(denied), world.access.revision), f"house:{world.access.revoked}")
-    return record
+    return record.events
 
 
 def _over(turn: Turn) -> bool:
     return bool(turn.cancel) or turn.hard
 
 
-def _recall(state: State, world: World, now: int) -> Recorder:
+def _recall(state: State, world: World, now: int) -> Facts:
     """A specialist whose result can serve nobody any more is told to stop."""
-    turn, record = _turn(state), Recorder(state.seq)
+    turn = _turn(state)
+    if not turn.scopes:
+        return ()
+    record = Recorder(state.seq)
     ending = turn.cancel or ("deadline" if turn.hard else "answered" if turn.answered else "")
     for scope in turn.scopes.values():
         gone = turn.steps[turn.calls[scope.id].step].spec.item in turn.withdrawn
         cause = ending or ("withdrawn" if gone else "")
         if cause and not scope.cancel:
             record.add(e.ScopeCancelled(scope.id, cause), turn.cancelled_at or turn.judged, scope.started)
-    return record
+    return record.events
 
 
-def _end_steps(state: State, world: World, now: int) -> Recorder:
+def _end_steps(state: State, world: World, now: int) -> Facts:
     """A step whose call is over is done, tried again (it stays live, the gate sees it), or given up."""
-    turn, record = _turn(state), Recorder(state.seq)
-    for step in [turn.steps[id] for id in turn.live]:
-        if step.call in turn.open:
-            continue
+    turn = _turn(state)
+    quiet = [step for id in turn.live if (step := turn.steps[id]).call not in turn.open]
+    if not quiet:
+        return ()
+    record = Recorder(state.seq)
+    for step in quiet:
         call = turn.calls.get(step.call)
         if _over(turn):
-            outcome = _cut_off(state, world, step, call)
+            outcome = endings.cut_off(state, world, step, call)
             record.add(e.StepEnded(step.spec.id, outcome, turn.cancel or "deadline"), turn.cancelled_at or turn.started)
         elif call is None:
-            _end_asked(turn, step, record)
+            endings.end_asked(turn, step, record)
         elif step.spec.kind == "agent":
-            _end_agent(turn, step, call, record)
+            endings.end_agent(turn, step, call, record)
         elif step.spec.kind == "model":
             if call.outcome == "completed" and not any(id in turn.withdrawn for id in call.items):
-                return reply.interpret(state, world, step, call, now) if not record.events else record
+                return record.events or reply.interpret(state, world, step, call, now).events
             tries = step.attempts - step.unsent
             if (
-                step.unsent > UNSENT_MAX
-                or step.interrupted > INTERRUPTIONS_MAX
-                or tries > INTERRUPTIONS_MAX + len(world.policy.models)
+                step.unsent > endings.UNSENT_MAX
+                or step.interrupted > endings.INTERRUPTIONS_MAX
+                or tries > endings.INTERRUPTIONS_MAX + len(world.policy.models)
             ):
                 record.add(e.StepEnded(step.spec.id, "failed", call.outcome), call.ended)
         else:
-            _end_tool(state, world, step, call, record)
-    return record
+            endings.end_tool(state, world, step, call, record)
+    return record.events
 
 
-def _doubtful(tool: ToolSpec | None, call: Call) -> bool:
-    """Whether a call that is over may have changed the world without saying so."""
-    if call.outcome == "completed" or (tool is not None and tool.effect == "read"):
-        return False
-    return call.unknown or call.outcome == "interrupted"
-
-
-def _cut_off(state: State, world: World, step: StepState, call: Call | None) -> str:
-    if call is None or step.spec.kind not in ("tool", "agent"):
-        return "cancelled"
-    if call.outcome == "completed":
-        return "done"
-    doubtful = step.spec.kind == "tool" and _doubtful(tool_of(world.agent(state.agent), step.spec.does), call)
-    return "unknown" if doubtful else "cancelled"
-
-
-def _end_asked(turn: Turn, step: StepState, record: Recorder) -> None:
-    ask = turn.asks.get(ask_id(turn.id, step.spec.id))
-    if step.spec.kind == "person" and ask is not None and ask.outcome:
-        items: tuple[Item, ...] = ()
-        source = turn.items.get(step.spec.item)
-        if ask.outcome != "allowed" and source is not None and source.id not in turn.withdrawn:
-            items = (reply.failure(record, source, ask.outcome, "Nobody answered.", step.spec.id),)
-        record.add(e.StepEnded(step.spec.id, "done" if ask.outcome == "allowed" else "failed", ask.outcome, items), ask.asked)
-
-
-def _end_agent(turn: Turn, step: StepState, call: Call, record: Recorder) -> None:
-    outcome, reason = supervise.supervise(step, call, late=turn.soft), supervise.reason_of(call)
-    if not outcome:
-        return
-    source = turn.items.get(step.spec.item)
-    items: tuple[Item, ...] = ()
-    if outcome != "done" and not call.items and source is not None and source.id not in turn.withdrawn:
-        said = supervise.words(reason)
-        items = (reply.failure(record, source, reason, f"{said[0].upper()}{said[1:]}.", step.spec.id),)
-    record.add(e.StepEnded(step.spec.id, outcome, "" if outcome == "done" else reason, items), call.ended)
-
-
-def _end_tool(state: State, world: World, step: StepState, call: Call, record: Recorder) -> None:
-    turn = _turn(state)
-    tool = tool_of(world.agent(state.agent), step.spec.does)
-    fault = call.fault.code if call.fault is not None else call.outcome
-    tries = step.attempts - step.interrupted - step.unsent
-    if call.outcome == "completed":
-        record.add(e.StepEnded(step.spec.id, "done"), call.ended)
-        return
-    if call.outcome == "cancelled" and fault == NOT_SENT and step.unsent <= UNSENT_MAX:
-        return
-    if tool is not None and (tool.effect == "read" or tool.idempotent):
-        if call.outcome == "interrupted" and step.interrupted <= INTERRUPTIONS_MAX:
-            return
-        if call.fault is not None and call.fault.retryable and tries < ATTEMPTS_MAX and not turn.soft:
-            return
-    if _doubtful(tool, call):
-        outcome, code, text = "unknown", "unknown", "It is not known whether this call took effect; do not repeat it blindly."
-    else:
-        outcome, code, text = "failed", fault, call.fault.text if call.fault is not None else ""
-    source = turn.items.get(step.spec.item)
-    told = any(turn.items[i].kind == "failure" and i not in turn.withdrawn for i in step.items)
-    items: tuple[Item, ...] = ()
-    if source is not None and source.id not in turn.withdrawn and (not told or outcome == "unknown"):
-        items = (reply.failure(record, source, code, text or "The call failed.", step.spec.id),)
-    record.add(e.StepEnded(step.spec.id, outcome, code, items), call.ended)
-
-
-def _unpark(state: State, world: World, now: int) -> Recorder:
+def _unpark(state: State, world: World, now: int) -> Facts:
     """A parked turn goes on as soon as one of its questions is closed, or when it, or a specialist, is told to stop."""
-    turn, record = _turn(state), Recorder(state.seq)
+    turn = _turn(state)
+    if not turn.parked_at or turn.agent:
+        return ()
+    record = Recorder(state.seq)
     closed = [a for t in pending.open_turns(state) for a in t.asks.values() if a.outcome and a.step in t.live]
     called_off = [scope.cancelled_at for scope in turn.scopes.values() if scope.cancel]
-    if turn.parked_at and not turn.agent and (closed or called_off or turn.cancel):
+    if closed or called_off or turn.cancel:
         shift = now - turn.parked_at
         causes = (*(a.asked for a in closed), *called_off, turn.cancelled_at)
         record.add(e.TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift), *causes)
-    return record
+    return record.events
 
 
-def _finish(state: State, world: World, now: int) -> Recorder:
+def _finish(state: State, world: World, now: int) -> Facts:
     """A turn ends when it has a checked answer, was cancelled, is out of time, or nothing can be said any more."""
-    turn, record = _turn(state), Recorder(state.seq)
-    last = turn.last_model_step
+    turn = _turn(state)
     if turn.open or turn.parked_at:
-        return record
+        return ()
+    record, last = Recorder(state.seq), turn.last_model_step
     if turn.cancel:
         _end(state, world, record, ("cancelled", turn.cancel))
     elif turn.answered:
@@ -246,7 +193,7 @@ def _finish(state: State, world: World, now: int) -> Recorder:
         fault = turn.calls[last.call].fault if last.call else None
         why = fault.code if turn.agent and fault is not None else last.refused or "no model could answer"
         _end(state, world, record, ("failed", why))
-    return record
+    return record.events
 
 
 def _end(state: State, world: World, record: Recorder, how: tuple[str, str], item: Item | None = None) -> None:
@@ -290,16 +237,17 @@ def _end_answered(state: State, world: World, record: Recorder) -> None:
     _end(state, world, record, how, item if how[1] not in (supervise.UNSUPPORTED, supervise.SCHEMA) else None)
 
 
-def _extend(state: State, world: World, now: int) -> Recorder:
+def _extend(state: State, world: World, now: int) -> Facts:
     """When no step is left and no answer is there, the model is asked again; the last time with what there is."""
-    turn, record = _turn(state), Recorder(state.seq)
+    turn = _turn(state)
     if turn.live or turn.parked_at or _over(turn) or turn.answered:
-        return record
+        return ()
+    record = Recorder(state.seq)
     if not turn.steps:
         return _first_patch(state, world)
     last = turn.last_model_step
     if last is not None and last.spec.final:
-        return record
+        return record.events
     task = "synthesize" if any(s.spec.kind == "model" and s.outcome == "done" for s in turn.steps.values()) else "plan"
     out = ""
     if turn.soft:
@@ -312,10 +260,10 @@ def _extend(state: State, world: World, now: int) -> Recorder:
     since = last.added if last is not None else 0
     causes = [s.ended for s in turn.steps.values() if s.added >= since]
     record.add(e.PlanPatched(turn.id, turn.epoch + 1, Why(FINISH + out if out else "continue"), (step,)), *causes)
-    return record
+    return record.events
 
 
-def _first_patch(state: State, world: World) -> Recorder:
+def _first_patch(state: State, world: World) -> Facts:
     turn, record = _turn(state), Recorder(state.seq)
     question = turn.items[turn.question]
     text = question.body.text if isinstance(question.body, Text) else ""
@@ -336,29 +284,32 @@ def _first_patch(state: State, world: World) -> Recorder:
     )
     why = Why(f"{FINISH}budget" if final else "first look" if steps else "begin")
     record.add(e.PlanPatched(turn.id, 1, why, (*steps, first), items=items), turn.started)
-    return record
+    return record.events
 
 
-def _knock(state: State, world: World, now: int) -> Recorder:
+def _knock(state: State, world: World, now: int) -> Facts:
     """Ready steps come to the gate."""
     turn = _turn(state)
-    if turn.parked_at or _over(turn) or turn.answered:
-        return Recorder(state.seq)
-    return gate.knock(state, world, now)
+    if len(turn.live) == len(turn.open) or turn.parked_at or _over(turn) or turn.answered:
+        return ()
+    return gate.knock(state, world, now).events
 
 
-def _park(state: State, world: World, now: int) -> Recorder:
+def _park(state: State, world: World, now: int) -> Facts:
     """When only people can go on, the turn waits for them without holding anything but its slice."""
-    turn, record, turns = _turn(state), Recorder(state.seq), pending.open_turns(state)
+    turn = _turn(state)
+    if turn.parked_at or turn.agent or not (turn.asks or turn.scopes):
+        return ()
+    record, turns = Recorder(state.seq), pending.open_turns(state)
     asks = [a for t in turns for a in t.asks.values() if not a.outcome and a.step in t.live]
     waits = {a.step for a in asks}
     idle = not any(pending.performed(t) for t in turns) and all(s.spec.id in waits for t in turns for s in plan.ready(t))
-    if asks and idle and not turn.parked_at and not turn.agent:
+    if asks and idle:
         record.add(e.TurnParked(turn.id, now, min(a.until for a in asks)), *(a.asked for a in asks))
-    return record
+    return record.events
 
 
-_ORDER: tuple[Callable[[State, World, int], Recorder], ...] = (
+_ORDER: tuple[Callable[[State, World, int], Facts], ...] = (
     _recall,
     _settle,
     _withdraw,
@@ -372,17 +323,17 @@ _ORDER: tuple[Callable[[State, World, int], Recorder], ...] = (
 )
 
 
-def _start(state: State, world: World, now: int) -> Recorder:
+def _start(state: State, world: World, now: int) -> Facts:
     """The oldest waiting message becomes the open turn, if it can be paid to its end."""
-    record = Recorder(state.seq)
     if not state.waiting:
-        return record
+        return ()
+    record = Recorder(state.seq)
     asked, requested = state.waiting[0], state.waiting_seq[0]
     agent, policy = world.agents[state.agent], world.policy
     limits = budget.narrowed(budget.turn_limits(policy, state.tenant, state.principal), asked.limits, asked.deadline_ms)
     names = budget.accounts(policy, state, datetime.fromtimestamp(now / 1000, UTC).date().isoformat())
     if any(name not in world.balances for name in names):
-        return record
+        return record.events
     room = budget.account_room(policy, state, world.balances, names)
     if room is not None:
         limits = Limits(limits.amounts.capped(microusd=max(room, 0)), limits.deadline_ms)
@@ -393,8 +344,8 @@ def _start(state: State, world: World, now: int) -> Recorder:
     short = reserve.short(limits.amounts)
     if short:
         record.add(e.TurnEnded(asked.turn, "failed", f"budget: {short} cannot pay for an answer"), requested)
-        return record
+        return record.events
     deadline_at = now + limits.deadline_ms
     soft_at = deadline_at - budget.final_ms(limits.deadline_ms)
     record.add(e.TurnStarted(asked.turn, limits, reserve, soft_at, deadline_at, names), requested)
-    return record
+    return record.events

@@ -185,8 +185,9 @@ def shares(state: State) -> list[State]:
 
     So the same rules hold for a turn and for a specialist's share of it; what they change is the one state behind.
     """
-    scopes = state.turn.scopes.values() if state.turn is not None else ()
-    return [*(_share(state, scope) for scope in scopes), state]
+    if state.turn is None or not state.turn.scopes:
+        return [state]
+    return [*(_share(state, scope) for scope in state.turn.scopes.values()), state]
 
 
 def share_of(state: State, name: str) -> State:
