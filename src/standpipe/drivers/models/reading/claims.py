@@ -35,6 +35,8 @@ _OWNERS = tuple(
         r"^(?P<s>[\w' -]+?)\s*[:;,]\s+(?=\w)",
     )
 )
+_NAMED = re.compile(r"\b(?:a|an|the|its|their|our)\s+(?P<q>(?:[\w-]+\s+){1,4})of\s+$", re.I)
+_ELSEWHERE = re.compile(r"\b(?:if|when|whenever|unless|would|could|might|may|about|around|roughly|nearly|except)\b", re.I)
 _CAPITAL = re.compile(r"\w\s+[\"'`(]?([A-Z][\w-]*)")
 _NAMED_MAX = 3
 _PREDICATE_MAX = 8
@@ -46,7 +48,8 @@ _KNOWN = ("ms", "bytes", "percent", "$", "€", "£")
 
 
 class Stated(msgspec.Struct, frozen=True):
-    """A value as it is written, what its text says of what (`plain`), and its amount where it is a number that has one."""
+    """A value as it is written, what its text says of what (`plain`), and its amount where it is a number that has one.
+    `owner` is what it is said of, where the text leaves no doubt."""
 
     document: Document
     cited: Cited
@@ -55,6 +58,7 @@ class Stated(msgspec.Struct, frozen=True):
     unit: str = ""
     measure: Measure | None = None
     kind: str = ""
+    owner: tuple[str, ...] = ()
 
     @property
     def worth(self) -> tuple[object, ...]:
@@ -108,6 +112,8 @@ def _stated(document: Document) -> Iterator[Stated]:
     for statement in statements(document):
         if statement.terse:
             yield _amount(statement)
+        elif (phrase := _phrase(statement)) is not None:
+            yield phrase
     for cited in document.cited:
         text = cited.unit.text
         version = _VERSION.search(text)
@@ -132,6 +138,19 @@ def _amount(statement: Statement) -> Stated:
     return Stated(statement.document, statement.cited, statement.plain, number[0], name, measure)
 
 
+def _phrase(statement: Statement) -> Stated | None:
+    """What a longer sentence names right before the amount, as in `gets a grace period of 30 seconds`.
+
+    It is said of what the document is named after, if the sentence speaks of that; else nobody knows of what.
+    """
+    text, amount = statement.cited.unit.text, _amount(statement)
+    named = _NAMED.search(text[: text.find(statement.measure.written)])
+    owner = [word for word in _spoken(text) if stem(word) in statement.document.name]
+    if named is None or not owner or _ELSEWHERE.search(text):
+        return None
+    return msgspec.structs.replace(amount, plain=named["q"], owner=tuple(owner))
+
+
 def _names(documents: Iterable[Document]) -> frozenset[str]:
     """The stems that stand for something of its own: words with a capital inside a sentence, and those that name a document."""
     known = list(documents)
@@ -151,8 +170,8 @@ def _parted(stated: Stated, subject: Sequence[Term], names: frozenset[str]) -> t
     plain = _spoken(PER.sub(" ", stated.plain))
     near = _around(stated)
     asked = [term for term in subject if term.within(near)]
-    owner: list[str] = []
-    if any(term.within(content) for term in asked):
+    owner = [*stated.owner]
+    if not owner and any(term.within(content) for term in asked):
         owner = _spoken(" ".join(term.word for term in asked))
     owner = owner or _owner(stated.plain) or [word for word in plain if stem(word) in names][:_NAMED_MAX]
     owner = owner or _spoken(" ".join(term.word for term in asked)) or _above(stated)
