@@ -31,7 +31,7 @@ _ONE_PART = 6
 _SHORT_MAX = 4
 _CONFLICTS_MAX = 4
 _CONFLICTS_PASSED_MAX = 8
-_TOLD_LONG, _TOLD = 6, 3  # sentences of one specialist beside one's own, in a text of some length and else
+_TOLD_LONG, _TOLD = 4, 3  # sentences of one specialist beside one's own, in a text of some length and else
 
 
 def answer(
@@ -93,16 +93,18 @@ def passed_on(
     evidence: Evidence, lenses: Sequence[Lens], chosen: Sequence[Choice], banned: frozenset[str], most: int
 ) -> list[Choice]:
     """What specialists said beside that: of each at most `most` sentences, its first ones, those of documents that nobody else
-    saw before others, none saying again what another says; at the part whose words they have, else at the one their specialist
-    counted."""
+    saw before others, none saying again what another says, and none that was in sight and not chosen; at the part whose words
+    they have, else at the one their specialist counted."""
     found: list[Choice] = []
-    seen = {(document.folder, document.source) for document in evidence.documents if document.passages}
+    sight = {(d.folder, d.source): [p.text for p in d.passages] for d in evidence.documents}
+    seen = {place for place, texts in sight.items() if texts}
     for report in evidence.reports:
         own = 0
         for told in sorted(report.told, key=lambda told: (told.citations[0].folder, told.citations[0].source) in seen):
             main = told.citations[0]
             cited = Cited(told.unit, Passage(main.source, main.version, main.quote, folder=main.folder), 0, told.citations)
-            if own == most or main.quote in banned or any(alike(cited, other.cited) for other in (*chosen, *found)):
+            known = any(main.quote in text for text in sight.get((main.folder, main.source), ()))
+            if own == most or known or main.quote in banned or any(alike(cited, c.cited) for c in (*chosen, *found)):
                 continue
             shares = [lens.share(lens.mask(told.unit.terms)) for lens in lenses]
             counted = told.part if 0 <= told.part < len(lenses) else _part_for(lenses)
