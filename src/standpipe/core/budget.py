@@ -6,8 +6,6 @@ the output is clamped to what the hold can pay.
 
 from __future__ import annotations
 
-import msgspec
-
 from standpipe.core.amounts import NOTHING, Amounts, Balance, Limits, Move
 from standpipe.core.details import NOT_SENT
 from standpipe.core.events import Fact, TurnEnded, TurnStarted
@@ -57,10 +55,7 @@ def prompt_bytes_max(model: ModelSpec, agent: AgentSpec, question_bytes: int, *,
 
 def agent_bytes(agent: AgentSpec) -> int:
     """What the agent's instructions, tools and specialists add to every prompt, as an upper bound in bytes."""
-    tools = sum(len(t.name) + len(t.description.encode()) + len(msgspec.json.encode(t.parameters)) for t in agent.tools)
-    tools += len(agent.tools) * TOOL_OVERHEAD_BYTES
-    others = 2 * len(msgspec.json.encode(agent.specialists)) + len(msgspec.json.encode(agent.answer))
-    return len(agent.instructions.encode()) + tools + others + CALL_OVERHEAD_BYTES
+    return agent.bytes + len(agent.tools) * TOOL_OVERHEAD_BYTES + CALL_OVERHEAD_BYTES
 
 
 def final_cost(model: ModelSpec, agent: AgentSpec, question_bytes: int) -> Amounts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import jsonschema_rs
@@ -94,13 +95,17 @@ def schema_problem(schema: dict[str, Any], value: object) -> str:
     Remote references are never fetched: a schema that needs one is a violation.
     """
     try:
-        validator = jsonschema_rs.validator_for(schema, retriever=_deny)
-        for error in validator.iter_errors(value):
+        for error in _validator(msgspec.json.encode(schema)).iter_errors(value):
             where = "/".join(str(p) for p in error.instance_path) or "the top"
             return f"{where}: {error.kind.name}"
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         return f"the schema: {type(error).__name__}"
     return ""
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: bytes) -> Any:
+    return jsonschema_rs.validator_for(msgspec.json.decode(schema), retriever=_deny)
 
 
 def _deny(uri: str) -> Any:

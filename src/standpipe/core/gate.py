@@ -189,7 +189,9 @@ def _judge_model(state: State, world: World, step: StepState, record: Recorder, 
     candidates, passed = route(world.policy, agent.name, task, step.failed, state.tried)
     asked_bytes = turn.items[turn.question].bytes
     until = turn.deadline_at if final else turn.soft_at
-    cheapest = min(candidates, key=lambda m: budget.final_cost(m, agent, asked_bytes).microusd, default=None)
+    cheapest = None
+    if final:  # the reserve is for one final call: only the cheapest candidate may touch it, or nothing is left to fall back to
+        cheapest = min(candidates, key=lambda m: budget.final_cost(m, agent, asked_bytes).microusd, default=None)
     for model in candidates:
         if until - now <= 0:
             passed += (Passed(model.name, "no time left"),)
@@ -198,7 +200,6 @@ def _judge_model(state: State, world: World, step: StepState, record: Recorder, 
             turn, state.closed, world.access, budget.prompt_bytes_max(model, agent, asked_bytes, final=final)
         )
         size = sum(i.bytes + ITEM_OVERHEAD_BYTES for i, _ in entries) + budget.agent_bytes(agent)
-        # The reserve is for one final call: only the cheapest candidate may touch it, or nothing would be left to fall back to.
         spare = 0 if not final or model is cheapest else turn.reserve.microusd
         room = budget.free(turn, final=final) - taken - Amounts(microusd=spare)
         output = min(budget.output_affordable(model, size, room.microusd), budget.FINAL_OUTPUT_TOKENS if final else 2**31)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 
-class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A tool as rules and models see it. `parameters` is a JSON Schema.
 
     `effect` is "read", "write" or "irreversible"; `idempotent` says that the same key twice acts once; `resource` is a
@@ -23,8 +24,13 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     approval: bool = False
     timeout_ms: int = 30_000
 
+    @cached_property
+    def bytes(self) -> int:
+        """What its name, description and parameters weigh as they are shown."""
+        return len(self.name) + len(self.description.encode()) + len(msgspec.json.encode(self.parameters))
 
-class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+
+class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """An agent as rules and models see it: `answer` is the JSON Schema of its typed result, if it has one.
 
     `specialists` are the agents it may delegate to: what it is told of each, by name. `documents` are patterns of paths (`*` is
@@ -37,3 +43,9 @@ class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     answer: dict[str, Any] | None = None
     specialists: dict[str, str] = {}
     documents: tuple[str, ...] = ()
+
+    @cached_property
+    def bytes(self) -> int:
+        """What its instructions, tools, specialists and the schema of its result weigh as they are shown."""
+        others = 2 * len(msgspec.json.encode(self.specialists)) + len(msgspec.json.encode(self.answer))
+        return len(self.instructions.encode()) + sum(tool.bytes for tool in self.tools) + others

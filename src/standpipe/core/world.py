@@ -65,6 +65,11 @@ class Questions(msgspec.Struct, frozen=True):
     accounts: tuple[str, ...] = ()
     request: str = ""
 
+    def covers(self, other: Questions) -> bool:
+        """Whether who has the answers to these has those to `other`, too."""
+        pairs = ((self.folders, other.folders), (self.sources, other.sources), (self.calls, other.calls))
+        return other.accounts == self.accounts and all(set(new) <= set(known) for known, new in pairs)
+
 
 class Access(msgspec.Struct, frozen=True, omit_defaults=True):
     """The permission answers: at `revision`, of the sources asked for all but `denied` may be read; of the calls asked for

@@ -138,6 +138,13 @@ class Store:
         except apsw.Error as error:
             raise store_error(self.path, error) from error
 
+    def read_one(self, fn: Callable[[apsw.Connection], T]) -> T:
+        """What `fn` reads with a single statement, which is a snapshot by itself. Raises StoreError."""
+        try:
+            return fn(self._reader())
+        except apsw.Error as error:
+            raise store_error(self.path, error) from error
+
     async def read_off(self, fn: Callable[[apsw.Connection], T]) -> T:
         """What `fn` reads, from one snapshot, in another thread: for reads that take longer than a few ms."""
         if self.inline:

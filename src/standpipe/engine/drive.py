@@ -99,10 +99,8 @@ class _Drive:
         arrived: list[Result | CallInterrupted] = [CallInterrupted(call.id) for call in self._open()]
         try:
             while True:
-                if await self._advance(arrived):
+                while await self._advance(arrived):
                     arrived = []
-                    continue
-                arrived = []
                 self._perform_what_is_owed()
                 if not self.running and not self._has_work():
                     return self.state
@@ -114,7 +112,10 @@ class _Drive:
             await self._give_up()
 
     async def _advance(self, arrived: list[Result | CallInterrupted]) -> bool:
-        """Append what arrived and all that follows from it; whether there was anything."""
+        """Append what arrived and all that follows from it; whether more may follow, once more is known.
+
+        It may not where everything that rules could ask of the state they left has been answered already.
+        """
         while True:
             setup, state = self.setup, self.state
             now = setup.ports.clock()
@@ -131,7 +132,7 @@ class _Drive:
             match answer:
                 case Appended():
                     self.mine.update(e.fact.call for e in events if isinstance(e.fact, CallGranted))
-                    return True
+                    return not asked.covers(lookups(state, setup.fixed.agents, setup.fixed.policy, "", now))
                 case Fenced():
                     raise Lost(self.session)
                 case _:

@@ -62,7 +62,7 @@ class SqliteAccess:
 
     def heads(self, tenant: str) -> Heads:
         """The tenant's newest revision and revocation in the store now, over all processes: one synchronous read."""
-        return self._store.read(lambda con: _heads(con, tenant))
+        return self._store.read_one(lambda con: _heads(con, tenant))
 
     async def rights(self, tenant: str, namespace: str, principal: str) -> Rights:
         """The principal's rights in a namespace, current at the time of the call (cached by revision)."""

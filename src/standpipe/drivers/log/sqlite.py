@@ -65,8 +65,9 @@ class SqliteLog:
         def frames(con: apsw.Connection) -> list[Frame]:
             return _frames(con, (session, after, -1 if limit is None else limit), bodies)
 
-        if (await self.heads(session))[0] - after <= SHORT_READ:
-            return self._store.read(frames)
+        length = (await self.heads(session))[0] - after
+        if length <= SHORT_READ:
+            return self._store.read(frames) if length > 0 else []
         return await self._store.read_off(frames)
 
     async def parts(self, digests: Sequence[str]) -> dict[str, bytes]:
@@ -79,7 +80,7 @@ class SqliteLog:
 
     async def row(self, session: str) -> SessionRow | None:
         """One session's row."""
-        row = self._store.read(lambda con: _one(con, tables.ROW, session))
+        row = self._store.read_one(lambda con: _one(con, tables.ROW, session))
         return _ROW.decode(row[0]) if row is not None and row[0] is not None else None
 
     async def rows(self) -> list[SessionRow]:
@@ -89,7 +90,7 @@ class SqliteLog:
 
     async def seen(self, session: str, request: str) -> bool:
         """Whether a request id was ever admitted to this session."""
-        return self._store.read(lambda con: _one(con, tables.REQUEST, session, request)) is not None
+        return self._store.read_one(lambda con: _one(con, tables.REQUEST, session, request)) is not None
 
     async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """Ledger rows; those that do not exist yet read as nothing."""
@@ -114,7 +115,7 @@ class SqliteLog:
 
     async def heads(self, session: str) -> tuple[int, str]:
         """The last seq of a log and the digest of its last stored frame; (0, "") for none."""
-        seq, head = self._store.read(lambda con: _one(con, tables.HEAD, session)) or (0, "")
+        seq, head = self._store.read_one(lambda con: _one(con, tables.HEAD, session)) or (0, "")
         return seq, head
 
     async def wait(self, session: str, after: int, timeout_ms: int) -> None:
@@ -124,7 +125,7 @@ class SqliteLog:
         while True:
             if self._watching is not loop:  # before looking: what is written after the look must be seen
                 self._watching = loop
-                self._last_frame = self._store.read(_last_frame)
+                self._last_frame = self._store.read_one(_last_frame)
                 loop.call_later(POLL_S, self._watch)
             if (await self.heads(session))[0] > after or (left := deadline - loop.time()) <= 0:
                 return
@@ -140,7 +141,7 @@ class SqliteLog:
         if loop is None or not self._waiters:
             return
         try:
-            written = self._store.read(lambda con: con.execute(tables.WRITTEN_AFTER, (self._last_frame,)).fetchall())
+            written = self._store.read_one(lambda con: con.execute(tables.WRITTEN_AFTER, (self._last_frame,)).fetchall())
         except StoreError as error:
             self._waiters.fail(error)
             return

@@ -119,12 +119,13 @@ class PythonTools:
 
     def __init__(self, tools: Mapping[str, Tool]) -> None:
         self._tools = dict(tools)
+        self._keyed = {name for name, tool in tools.items() if KEY in inspect.signature(tool.call).parameters}
 
     async def call(self, request: ToolRequest) -> Reply | Failed:
         """Call the function; what it raises is a failure whose words only those see who may see the arguments."""
         tool = self._tools[request.tool]
         arguments = dict(request.arguments)
-        if KEY in inspect.signature(tool.call).parameters:
+        if request.tool in self._keyed:
             arguments[KEY] = request.key
         try:
             value = msgspec.json.decode(msgspec.json.encode(await tool.call(**arguments)))
