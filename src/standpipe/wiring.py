@@ -150,10 +150,12 @@ def build(
         return await sync(kept.log, kept.search, kept.access, tenant, root, now_ms(), setup.by)
 
     async def close() -> None:
-        for provider in remote.values():
-            await provider.close()
-        if kept.store is not None:
-            kept.store.close()
+        try:
+            for provider in remote.values():
+                await provider.close()
+        finally:
+            if kept.store is not None:
+                kept.store.close()
 
     return House(setup, index, close)
 

@@ -255,8 +255,10 @@ class House:
 
     async def close(self) -> None:
         """Let go of all sessions and close the store; unfinished turns go on when somebody resumes them."""
-        await self._drives.close()
-        await self._close()
+        try:
+            await self._drives.close()
+        finally:  # an interrupted close must not leave the store's thread behind
+            await self._close()
 
     def _turn(self, state: State, turn: str, after: int, began: int) -> Turn:
         handle = Turn(self.setup, self._drives, state.session, turn, after, began)
