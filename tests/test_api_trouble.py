@@ -70,7 +70,7 @@ def test_everybody_who_follows_a_turn_hears_at_once_that_its_drive_broke_off() -
 
 
 async def streamed(house: House, turn: Turn) -> None:
-    async for _ in turn_parts(Heard(house.ports.log, "local", turn.session, 15), turn, 0):
+    async for _ in turn_parts(Heard(house.ports.log, "local", turn.session, 15, house.ports.spoken), turn, 0):
         pass
 
 

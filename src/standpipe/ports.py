@@ -240,12 +240,16 @@ class Search(Protocol):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """All that a model is shown: instructions, items oldest first, the tools it may call, and how much it may say."""
+    """All that a model is shown: instructions, items oldest first, the tools it may call, and how much it may say.
+
+    `hear`, if it is there, is told the arguments (JSON) of an `answer` call as far as they have come, by a driver that streams.
+    """
 
     instructions: str
     items: tuple[Item, ...]
     tools: tuple[ToolSpec, ...]
     output_tokens_max: int
+    hear: Callable[[str], None] | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -301,3 +303,19 @@ def test_a_question_needs_room_in_the_plan() -> None:
     assert desk.facts(Asked) == []
     desk.came(an_answer("Five."), verdicts=(OK,))
     assert desk.facts(TurnEnded)[0].outcome == "completed" and desk.facts(TurnEnded)[0].spent.steps == 2
+
+
+@given(st.lists(st.text(max_size=20), max_size=4), st.integers(0, 400))
+def test_of_an_answer_that_is_not_finished_the_whole_sentences_are_known(texts: list[str], cut: int) -> None:
+    sentences = [{"text": text, "citations": [{"source": "a", "quote": text}]} for text in texts]
+    told = json.dumps({"gaps": [], "sentences": sentences, "value": {"sentences": [{"text": "no"}]}})
+    found = reply.finished(told[:cut])
+    assert [s.text for s in found] == texts[: len(found)]
+    assert [s.text for s in reply.finished(told)] == texts
+
+
+@pytest.mark.parametrize(
+    "told", ["", "{", '{"sentences"', '{"sentences": [', '{"sentences": [{"txt": 1}, {"text": "a"}]}', "[" * 10_000]
+)
+def test_of_what_is_no_answer_no_sentence_is_known(told: str) -> None:
+    assert reply.finished(told) == ()

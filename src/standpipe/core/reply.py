@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -27,6 +28,9 @@ from standpipe.core.state import Call, State, StepState, Turn
 from standpipe.core.tools import AgentSpec
 from standpipe.core.world import World
 
+_SENTENCES = re.compile(r'"sentences"\s*:\s*\[')
+_BETWEEN = re.compile(r"[\s,]*")
+_JSON = json.JSONDecoder()
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
@@ -49,6 +53,19 @@ def answer_of(body: ToolCall) -> AnswerArguments | None:
 
 
 Move = PlanArguments | ReviseArguments | DelegateArguments | AnswerArguments | AskUserArguments
+
+
+def finished(arguments: str) -> tuple[AnswerSentence, ...]:
+    """The sentences that are whole in the JSON of an answer call of which only the beginning has come."""
+    begun = _SENTENCES.search(arguments)
+    at, found = begun.end() if begun is not None else len(arguments), list[AnswerSentence]()
+    while (at := at + len(_BETWEEN.match(arguments, at)[0])) < len(arguments):  # type: ignore[index]
+        try:
+            value, at = _JSON.raw_decode(arguments, at)
+            found.append(msgspec.convert(value, AnswerSentence))
+        except (ValueError, RecursionError):  # msgspec.ValidationError is a ValueError
+            break
+    return tuple(found)
 
 
 def _parsed(body: ToolCall) -> Move | str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from standpipe.core import check, permit, plan, reply
-from standpipe.core.control import CONTROL
+from standpipe.core.control import CONTROL, AnswerArguments, AnswerSentence
 from standpipe.core.details import NOT_SENT, Fault, Usage, Verdict
 from standpipe.core.events import CallCancelled, CallCompleted, CallFailed, Cause
 from standpipe.core.ids import item_id
@@ -33,6 +33,7 @@ from standpipe.core.items import (
 from standpipe.core.state import Call, State, Turn, share_of
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import ModelSpec, Policy
+from standpipe.engine.spoken import Speaking, Spoken
 from standpipe.errors import StandpipeError
 from standpipe.ports import AccessStore, Failed, Log, Models, Prompt, Search, ToolRequest, Tools
 from standpipe.ports import Reply as Came
@@ -51,6 +52,7 @@ class Ports(msgspec.Struct, frozen=True):
     tools: Mapping[str, Tools]
     controls: Sequence[ToolSpec]
     clock: Callable[[], int]
+    spoken: Spoken = msgspec.field(default_factory=Spoken)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -83,6 +85,7 @@ class Job(msgspec.Struct, frozen=True):
     """Everything a call needs of the state, taken before the first await: the live state is not touched again."""
 
     call: Call
+    session: str
     tenant: str
     principal: str
     folders: tuple[str, ...]
@@ -102,6 +105,7 @@ def job(state: State, agents: Mapping[str, AgentSpec], call: Call) -> Job:
     agent = agents.get(share.agent, AgentSpec(share.agent, ""))
     return Job(
         call=call,
+        session=state.session,
         tenant=state.tenant,
         principal=state.principal,
         folders=turn.folders,
@@ -188,10 +192,16 @@ async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
     items = await _with_bodies(ports.log, job)
     controls = _controls(ports.controls, job)
     tools = [t for t in controls if t.name == "answer"] if manifest.final else [*controls, *_offered(job)]
-    prompt = Prompt(job.agent.instructions, items, tuple(tools), manifest.output_tokens_max)
+    speaking = _speaking(ports, job, items)
+    hear = speaking.hear if not job.is_specialist else None
+    prompt = Prompt(job.agent.instructions, items, tuple(tools), manifest.output_tokens_max, hear)
     if _revoked(ports, job):
         return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
-    came = await driver.call(model, prompt)
+    try:
+        came = await driver.call(model, prompt)
+    finally:
+        await speaking.close()
+        ports.spoken.over(job.session, call.id)
     if isinstance(came, Failed):
         return _failed(job, came)
     moves = reply.as_moves(came.drafts)
@@ -201,6 +211,32 @@ async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
     verdicts, checked = await _judged(ports.search, job, items, moves)
     drafts = tuple(Draft(body, label) for body in (*(d.body for d in moves), *((checked,) if checked is not None else ())))
     return Outcome(call.id, call.step, call.target, drafts, came.usage, verdicts, first_content_ms=came.first_content_ms)
+
+
+def _speaking(ports: Ports, job: Job, items: Sequence[Item]) -> Speaking:
+    """Says each sentence of the user's answer that its checks let pass, as long as no right was taken away since the grant."""
+    label = join([item.label for item in items])
+    evidence: dict[str, list[check.Evidence]] = {}
+
+    async def judge(sentence: AnswerSentence) -> bool:
+        if not evidence:
+            evidence.update(await _evidence(ports.search, job, items))
+        alone = AnswerArguments((sentence,))
+        verdicts, _ = check.judge_answer(alone, evidence, None, must_cite=bool(job.folders))
+        return any(v.subject == "s0" and v.status in ("pass", "abstain") for v in verdicts) and not _revoked(ports, job)
+
+    return Speaking(judge, lambda text: ports.spoken.say(job.session, job.call.id, label, text))
+
+
+async def _evidence(search: Search, job: Job, items: Sequence[Item]) -> dict[str, list[check.Evidence]]:
+    """The documents that the items show or cite, by the name a citation would use."""
+    evidence: dict[str, list[check.Evidence]] = {}
+    for name, sources in check.known_sources(items).items():
+        for source in sources:
+            document = await search.document(job.tenant, source.folder, source.path, source.version)
+            if document is not None:
+                evidence.setdefault(name, []).append(check.Evidence(source, document.text))
+    return evidence
 
 
 def _typed(answer: ToolSpec, agent: AgentSpec) -> ToolSpec:
@@ -259,12 +295,7 @@ async def _judged(
     if answer is None:
         known = sum(isinstance(d.body, ToolCall) and d.body.name in CONTROL for d in moves)
         return (Verdict("shape", "reply", "pass", seen=f"{len(moves)} moves, {known} of control"),), None
-    evidence: dict[str, list[check.Evidence]] = {}
-    for name, sources in check.known_sources(items).items():
-        for source in sources:
-            document = await search.document(job.tenant, source.folder, source.path, source.version)
-            if document is not None:
-                evidence.setdefault(name, []).append(check.Evidence(source, document.text))
+    evidence = await _evidence(search, job, items)
     return check.judge_answer(answer, evidence, job.agent.answer, must_cite=bool(job.folders))
 
 

@@ -106,6 +106,11 @@ class Parser:
         """Whether no further byte can change anything."""
         return self._complete or self._broken is not None
 
+    @property
+    def answering(self) -> str:
+        """The arguments of an `answer` call as far as they have come."""
+        return next(("".join(c.arguments) for c in self._calls if self._names.get(c.name, c.name) == "answer"), "")
+
     def feed(self, data: bytes) -> bool:
         """Take the next bytes; whether a part of the reply itself was in them."""
         if self.over:

@@ -124,6 +124,8 @@ class ChatModels:
         async for chunk in response.content.iter_any():
             if parser.feed(chunk):
                 watch.progress()
+                if prompt.hear is not None and (told := parser.answering) and not self._holds_key(told.encode()):
+                    prompt.hear(told)
             if parser.over:
                 break
         came = parser.end()
@@ -139,9 +141,12 @@ class ChatModels:
             bodies = [encode_body(draft.body) for draft in reply.drafts]
         except (ValueError, OverflowError, RecursionError):
             return Failed(fault("protocol", "values that cannot be stored"), reply.usage)
-        if self._to.key is not None and any(self._to.key.reveal().encode() in body for body in bodies):
+        if any(map(self._holds_key, bodies)):
             return Failed(fault("protocol", "it repeats the key it was called with"), reply.usage)
         return reply
+
+    def _holds_key(self, data: bytes) -> bool:
+        return self._to.key is not None and self._to.key.reveal().encode() in data
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream, application/json"}

@@ -1,7 +1,8 @@
 """Events of a session as server-sent messages: each once, in order, from any seq on, as its reader may see it then.
 
-A message with `id:` is an event, its id the seq. One named `turn` (without id) ends the stream of a turn and holds what
-`ask --json` would say. Comments keep the connection alive.
+A message with `id:` is an event, its id the seq. One named `delta` (without id) is checked text of an answer that is not
+finished: `{call, offset, text}`, from offset 0 to whoever connects, void once the call is over. One named `turn` (without id)
+ends the stream of a turn and holds what `ask --json` would say. Comments keep the connection alive.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +21,7 @@ from standpipe.core.items import Source
 from standpipe.engine.follow import news_or
 from standpipe.engine.house import Turn
 from standpipe.engine.show import labels_of, without
+from standpipe.engine.spoken import Spoken
 from standpipe.entrypoints.answers import as_json
 from standpipe.entrypoints.http.streams import Part, Parts
 from standpipe.entrypoints.sessions import event_json
@@ -38,6 +41,7 @@ class Heard(NamedTuple):
     tenant: str
     session: str
     ping_s: float
+    spoken: Spoken
 
 
 async def session_parts(heard: Heard, after: int) -> Parts:
@@ -91,6 +95,7 @@ async def _parts(
     """Each event; whenever there is none for a while, nothing, and now and then a ping. When `over` is done, those that there
     are, and no more."""
     quiet_ms, limit_ms = 0.0, heard.ping_s * 1000
+    told: dict[str, int] = {}
     while True:
         last = over is not None and over.done()
         frames = await heard.log.read(heard.session, after, bodies=False, limit=PAGE_FRAMES)
@@ -99,13 +104,40 @@ async def _parts(
                 if event.seq > after:
                     yield await _event(heard, frame, event), event
                     after = event.seq
+        for part in _deltas(heard, told):
+            yield part, None
         if not frames and last:
             return
         if not frames:
             yield PING if quiet_ms >= limit_ms else b"", None
             quiet_ms = (0 if quiet_ms >= limit_ms else quiet_ms) + min(QUIET_MS, limit_ms)
-            news = heard.log.wait(heard.session, after, int(min(QUIET_MS, limit_ms)))
-            await (news if over is None else news_or(news, over))
+            await _news(heard, after, int(min(QUIET_MS, limit_ms)), over)
+
+
+async def _news(heard: Heard, after: int, within_ms: int, over: asyncio.Future[Any] | None) -> None:
+    """Wait until there are events, or more is said, or `over` is done."""
+    spoken = heard.spoken.news(heard.session)
+    news = heard.log.wait(heard.session, after, within_ms)
+    try:
+        await news_or(news if over is None else news_or(news, over), spoken)
+    finally:
+        spoken.cancel()
+
+
+def _deltas(heard: Heard, told: dict[str, int]) -> list[Part]:
+    """What open calls have said since it was `told`."""
+    parts = []
+    for call, line in heard.spoken.of(heard.session).items():
+        offset = told.get(call, 0)
+        if len(line.text) > offset:
+            told[call] = len(line.text)
+            delta = msgspec.json.encode({"call": call, "offset": offset, "text": line.text[offset:]})
+            parts.append(Part([line.label], partial(_unless_closed, b"event: delta\ndata: %b\n\n" % delta)))
+    return parts
+
+
+def _unless_closed(data: bytes, closed: frozenset[Source]) -> bytes:
+    return b"" if closed else data
 
 
 async def _event(heard: Heard, frame: Frame, event: Event) -> Part:

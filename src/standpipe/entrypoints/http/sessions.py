@@ -84,7 +84,7 @@ async def events(front: Front, request: Request, caller: Caller) -> ASGIApp:
 
 
 def _heard(front: Front, row: SessionRow) -> Heard:
-    return Heard(front.log, row.tenant, row.session, front.ping_s)
+    return Heard(front.log, row.tenant, row.session, front.ping_s, front.house.ports.spoken)
 
 
 async def cancel(front: Front, request: Request, caller: Caller) -> ASGIApp:
