@@ -10,8 +10,9 @@ import subprocess
 import tempfile
 import tokenize
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -28,16 +29,22 @@ VAGUE_WORDS = {"Manager", "Handler", "Helper", "Util", "Utils", "Service", "Proc
 STAND_INS = {"mock", "mocker", "magicmock", "asyncmock", "monkeypatch"}
 
 
-class Module(NamedTuple):
+@dataclass(frozen=True)
+class Module:
     """One Python file: its place in the project, its text and its syntax tree."""
 
     name: str
     text: str
     tree: ast.Module
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree."""
+        return tuple(ast.walk(self.tree))
+
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
         """Every function and method, however deep."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        return (node for node in self.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 Finding = tuple[int, str]
@@ -95,7 +102,7 @@ def is_pure(module: Module) -> Iterator[Finding]:
     """Rules and dialects neither wait nor keep anything; what they may import is a contract in pyproject.toml."""
     if not module.name.startswith(("src/standpipe/core/", "src/standpipe/wire/")):
         return
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith | ast.Global | ast.Nonlocal):
             yield node.lineno, type(node).__name__
 
@@ -104,7 +111,7 @@ def has_telling_names(module: Module) -> Iterator[Finding]:
     """A vague name is a place for the next thing that has none."""
     if Path(module.name).stem in VAGUE_FILES:
         yield 1, "the file's name says nothing"
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ClassDef) and VAGUE_WORDS & set(re.findall(r"[A-Z][a-z0-9]*", node.name)):
             yield node.lineno, f"the name {node.name} says nothing"
 
@@ -118,7 +125,7 @@ def ignores_with_a_code(module: Module) -> Iterator[Finding]:
 
 def matches_end(module: Module) -> Iterator[Finding]:
     """A match says what happens otherwise: a default, or assert_never, which the type checker then holds."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Match):
             last = node.cases[-1]
             if last.guard or not (isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None):
@@ -134,7 +141,7 @@ def uses_the_real_thing(module: Module) -> Iterator[Finding]:
 
 def _names(module: Module) -> Iterator[tuple[str, int]]:
     """Every identifier of a file with its line: names, attributes, parameters, and each part of what is imported."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
                 yield name, node.lineno
@@ -174,6 +181,7 @@ BREAKS: list[tuple[Rule, str, str]] = [
 RULES: list[Rule] = list(dict.fromkeys(rule for rule, _, _ in BREAKS))
 
 
+@cache
 def modules() -> list[Module]:
     """Every Python file of the project."""
     paths = [path for folder in ("src", "tests", "bench") for path in sorted((ROOT / folder).rglob("*.py"))]
