@@ -27,7 +27,7 @@ test: .venv
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: .venv
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv
 	$(BIN)/ruff format --check .
