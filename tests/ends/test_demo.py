@@ -59,6 +59,33 @@ def test_it_runs_again_in_the_same_folder(played: CommandLine) -> None:
     assert len(played("sessions", "--json").json) == 2
 
 
+@pytest.mark.parametrize(
+    ("fault", "outcome", "gaps", "withdrawn"),
+    [
+        ("none", "completed", 0, 0),
+        ("model-down", "completed", 0, 0),
+        ("agent-hangs", "partial", 1, 0),
+        ("right-withdrawn", "completed", 0, 1),
+    ],
+)
+def test_what_goes_off_can_be_chosen(standpipe: CommandLine, fault: str, outcome: str, gaps: int, withdrawn: int) -> None:
+    ran = standpipe("demo", "--json", "--fault", fault)
+
+    assert ran.status == 0 and ran.json["did_not_happen"] == []
+    assert (ran.json["outcome"], len(ran.json["gaps"]), len(ran.json["withdrawn"])) == (outcome, gaps, withdrawn)
+    log = standpipe("log", "last").out
+    assert ("CallFailed" in log) is (fault in ("model-down", "agent-hangs"))
+    assert ("first/model" in log) is (fault == "model-down") and ("stuck/model" in log) is (fault == "agent-hangs")
+
+
+def test_a_fault_that_needs_the_policy_of_the_demo_is_refused_with_another(standpipe: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("")
+    ran = standpipe("demo", "--policy", "own.toml", "--fault", "model-down")
+
+    assert ran.status == 2 and "leave --policy out" in ran.trouble
+    assert standpipe("demo", "--fault", "nonsense").status == 2
+
+
 def test_it_says_what_did_not_happen(standpipe: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "poor.toml").write_text("[budgets.default]\nturn = { model_calls = 2, tool_calls = 1 }\n")
     ran = standpipe("demo", "--policy", "poor.toml")
