@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from tests.ends.http_serving import Client, House, Message, run, served
 
-from standpipe.core.items import ToolCall
+from standpipe.core.items import Label, Source, ToolCall
+from standpipe.drivers.log.memory import MemoryLog
+from standpipe.engine.spoken import Spoken
+from standpipe.entrypoints.http.events import Heard, session_parts
+from standpipe.entrypoints.http.streams import Part
 from standpipe.testing.provider import ChatProvider
 
 LONG = "And this goes on for a while, so that half of the reply holds the first sentence and not the second one. " * 3
@@ -86,5 +91,22 @@ def test_what_does_not_pass_its_check_is_not_said(tmp_path: Path) -> None:
             async with served(house) as client:
                 said = deltas(await told(client, await client.open(), "When does the valve open?"))
             assert "".join(one["text"] for one in said) == "The valve opens at 3 bar.\n"
+
+    run(main)
+
+
+def test_what_is_said_is_not_handed_to_whom_a_source_of_it_is_closed() -> None:
+    async def main() -> None:
+        spoken, source = Spoken(), Source("f", "a.md", "v1")
+        heard = Heard(MemoryLog([]), "local", "s", 15, spoken)
+        news = spoken.news("s")
+        spoken.say("s", "t1.st1.a1", Label((source,)), "It is so.")
+        async with aclosing(session_parts(heard, 0)) as parts:
+            part = [await anext(parts) for _ in range(2)][1]
+        assert isinstance(part, Part) and news.done()
+        assert [label.sources for label in part.labels] == [(source,)]
+        assert b"It is so." in part.render(frozenset()) and part.render(frozenset({source})) == b""
+        spoken.over("s", "t1.st1.a1")
+        assert not spoken.of("s")
 
     run(main)
