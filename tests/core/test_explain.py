@@ -24,6 +24,7 @@ from tests.simulate.stories import (
     revoked,
 )
 
+from standpipe.core.amounts import Amounts
 from standpipe.core.events import (
     CallCompleted,
     CallGranted,
@@ -37,6 +38,7 @@ from standpipe.core.events import (
 )
 from standpipe.core.explain import Node, Summary, summarise, why
 from standpipe.core.items import Answer, Label
+from standpipe.core.past import amounted
 
 
 @cache
@@ -326,3 +328,8 @@ def test_the_summaries_of_a_sessions_turns_do_not_mix() -> None:
 
     assert sum(summary.model_calls + summary.tool_calls for summary in summaries) == calls
     assert all(summary.outcome for summary in summaries)
+
+
+def test_a_share_of_what_has_no_limit_is_told_in_words() -> None:
+    assert amounted(Amounts(microusd=1, tokens=2**50, steps=2)) == "1 micro-dollar, any number of tokens, 2 steps"
+    assert amounted(Amounts()) == "nothing"

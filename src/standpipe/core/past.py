@@ -39,6 +39,8 @@ from standpipe.core.shares import Shares
 
 F = TypeVar("F", bound=Fact)
 
+NO_LIMIT = 2**40
+"""So many of anything are as many as one likes: a share of what has no limit."""
 SHOWN_CHARS = 300
 """A longer text is cut: who wants it whole asks for the item."""
 _REASONS = {
@@ -318,7 +320,8 @@ def amounted(amounts: Amounts) -> str:
         "tool_calls": "tool call",
         "steps": "step",
     }
-    return ", ".join(counted(n, unit) for name, unit in units.items() if (n := getattr(amounts, name))) or "nothing"
+    told = [(n, unit) for name, unit in units.items() if (n := getattr(amounts, name))]
+    return ", ".join(counted(n, unit) if n < NO_LIMIT else f"any number of {unit}s" for n, unit in told) or "nothing"
 
 
 def _plain(value: object) -> str:
