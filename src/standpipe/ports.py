@@ -94,6 +94,10 @@ class Owner(msgspec.Struct, frozen=True):
     started: str
 
 
+Hear = Callable[[Frame | None], None]
+"""Told of a frame that became durable, its `prev` left out; None says that another process wrote, and to look for oneself."""
+
+
 class Log(Protocol):
     """Durable, ordered, fenced. Every method raises StoreError when the store itself fails."""
 
@@ -130,6 +134,10 @@ class Log(Protocol):
 
     async def wait(self, session: str, after: int, timeout_ms: int) -> None:
         """Return when the log holds events after seq `after` (written by any process), or after `timeout_ms`."""
+
+    def listen(self, session: str, hear: Hear) -> Callable[[], None]:
+        """Have `hear` told, on this event loop, of all that is written to the session's log from now on, by any process; it
+        ends when what is returned is called. It may be told more than once, and of what is known."""
 
     async def heads(self, session: str) -> tuple[int, str]:
         """The last seq of a log and the digest of its last stored frame; (0, "") for none."""

@@ -18,7 +18,7 @@ from standpipe.core.amounts import Move
 from standpipe.core.apply import apply, fold
 from standpipe.core.decide import conclude
 from standpipe.core.details import NOT_SENT
-from standpipe.core.events import CallGranted, CallInterrupted, Event, MemoryKept, WorldRecord
+from standpipe.core.events import CallGranted, CallInterrupted, Event, Frame, MemoryKept, WorldRecord
 from standpipe.core.items import Answer, decode_body
 from standpipe.core.lookups import lookups
 from standpipe.core.pending import Approve, Command, Perform, Remember, open_turns, pending, performed, wakes
@@ -27,12 +27,14 @@ from standpipe.core.record import Recorder
 from standpipe.core.state import Call, Closed, State, share_of
 from standpipe.core.world import Access, World
 from standpipe.engine.lookup import Static, look_up, recorded
-from standpipe.engine.perform import Outcome, Ports, job, perform
+from standpipe.engine.perform import Outcome, Ports, job, perform, timed_out
 from standpipe.errors import NotFound
 from standpipe.ports import Append, Appended, Approvals, Fenced, Memory, Owner, SessionRow
 
-WAIT_MS = 5_000
-"""The longest a drive waits without looking at its lease."""
+GRACE_MS = 1_000
+"""How long a call may take to stop after it was told to."""
+LOOK_MS = 60_000
+"""The longest a drive waits without looking at the clock, which may have been set."""
 
 
 class Lost(Exception):
@@ -80,17 +82,38 @@ async def drive(setup: Setup, session: str, fence: int) -> State:
     return await _Drive(setup, session, fence).run()
 
 
+class _Doing(msgspec.Struct, eq=False):
+    """Something under way since `began`; at `until` it is told to stop (`late`), a while later it is left behind."""
+
+    task: asyncio.Task[None]
+    began: int
+    until: int | None = None
+    late: bool = False
+
+
 class _Drive:
     """The one task that holds live state of a session, and the tasks that perform its calls."""
 
     def __init__(self, setup: Setup, session: str, fence: int) -> None:
         self.setup, self.session, self.fence = setup, session, fence
         self.state = State()
-        self.results: asyncio.Queue[tuple[Command | None, Result | None]] = asyncio.Queue()
-        self.running: dict[Command, asyncio.Task[None]] = {}
+        self.results: list[tuple[Command | None, Result | None]] = []
+        self.running: dict[Command, _Doing] = {}
         self.mine: set[str] = set()
+        self.heard: list[Frame | None] = []
+        self.bell: asyncio.Future[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> State:
+        deaf = self.setup.ports.log.listen(self.session, self._hear)
+        try:
+            return await self._run()
+        finally:
+            deaf()
+            if self.timer is not None:
+                self.timer.cancel()
+
+    async def _run(self) -> State:
         self.state = fold(await self.setup.ports.log.read(self.session))
         if self.state.agent not in self.setup.fixed.agents:
             raise NotFound(
@@ -197,18 +220,21 @@ class _Drive:
     def _perform_what_is_owed(self) -> None:
         owed = dict.fromkeys(pending(self.state))
         for command in owed:
-            if isinstance(command, Perform) and command.call not in self.mine:
-                raise Lost(self.session)
             if command in self.running or (isinstance(command, Approve) and not self._can_approve(command)):
                 continue
-            self.running[command] = asyncio.ensure_future(self._do(command))
-        for command, task in list(self.running.items()):
+            if isinstance(command, Perform) and command.call not in self.mine:
+                raise Lost(self.session)
+            doing = self.running[command] = _Doing(asyncio.ensure_future(self._do(command)), self.setup.ports.clock())
+            if isinstance(command, Perform):
+                doing.until = self._call(command.call).deadline_at
+                self.mine.discard(command.call)  # it is running, and then it is over: nobody asks again
+        for command, doing in self.running.items():
             if command not in owed and not isinstance(command, Remember) and self._may_be_cut(command):
-                task.cancel()
+                doing.task.cancel()
         for call in self._open():
             command = Perform(call.id)
             if command not in owed and command not in self.running:  # granted, and unwanted before it was begun
-                self.results.put_nowait((None, Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)))
+                self._take((None, Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)))
 
     def _may_be_cut(self, command: Perform | Approve) -> bool:
         """An effect under way is not let go of before it is recorded."""
@@ -229,11 +255,11 @@ class _Drive:
     async def _do(self, command: Command) -> None:
         """Do what is owed. Until its result is taken the command counts as running, so that nothing is done twice."""
         try:
-            self.results.put_nowait((command, await self._done(command)))
+            self._take((command, await self._done(command)))
         except Exception as trouble:
-            self.results.put_nowait((command, trouble))
+            self._take((command, trouble))
         except asyncio.CancelledError:  # a person is not waited for any more; a call says itself that it was given up
-            self.results.put_nowait((command, None))
+            self._take((command, None))
             raise
 
     async def _done(self, command: Command) -> Result:
@@ -257,6 +283,8 @@ class _Drive:
         try:
             return await perform(self.setup.ports, self.setup.fixed.policy, work)
         except asyncio.CancelledError:
+            if (doing := self.running.get(command)) is not None and doing.late:
+                return timed_out(work, self.setup.ports.clock() - doing.began)
             unknown = call.route is None and not self._may_be_cut(command)
             return Outcome(call.id, call.step, call.target, cancelled="no longer wanted", unknown=unknown)
 
@@ -274,26 +302,78 @@ class _Drive:
 
     async def _wait(self) -> list[Result | CallInterrupted]:
         """Wait for an outcome, a new event of somebody else, or the next instant that matters; what arrived."""
-        until = wakes(self.state)
-        limit = WAIT_MS if until is None else max(0, min(WAIT_MS, until - self.setup.ports.clock()))
-        result = asyncio.ensure_future(self.results.get())
-        news = asyncio.ensure_future(self.setup.ports.log.wait(self.session, self.state.seq, limit))
-        try:
-            await asyncio.wait({result, news}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            news.cancel()
-            if not result.done():
-                result.cancel()
-            await asyncio.gather(news, result, return_exceptions=True)
-        taken = self._taken([result.result()] if result.done() and not result.cancelled() else [])
-        fold(await self.setup.ports.log.read(self.session, self.state.seq), self.state)
-        return taken
+        while not self.results and not self.heard and (left_ms := self._left_ms()) > 0:
+            await self._rung(min(left_ms, LOOK_MS) / 1000)
+        self._end_late(self.setup.ports.clock())
+        if self.heard:
+            await self._catch_up()
+        return self._taken()
 
-    def _taken(self, first: list[tuple[Command | None, Result | None]]) -> list[Result | CallInterrupted]:
+    def _left_ms(self) -> int:
+        """How long nothing is due by time alone: no rule has to look again, and no call is over its time."""
+        until = wakes(self.state)
+        for doing in self.running.values():
+            if doing.until is not None and (until is None or doing.until < until):
+                until = doing.until
+        return LOOK_MS if until is None else until - self.setup.ports.clock()
+
+    async def _rung(self, seconds: float) -> None:
+        """Until something was heard or taken, or for so long at most. A timer that comes too early does no harm."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        if self.timer is None or self.timer.when() > due:
+            if self.timer is not None:
+                self.timer.cancel()
+            self.timer = loop.call_at(due, self._ring_in_time)
+        self.bell = loop.create_future()
+        try:
+            await self.bell
+        finally:
+            self.bell = None
+
+    def _ring_in_time(self) -> None:
+        self.timer = None
+        self._ring()
+
+    def _ring(self) -> None:
+        if self.bell is not None and not self.bell.done():
+            self.bell.set_result(None)
+
+    def _hear(self, frame: Frame | None) -> None:
+        if frame is None or frame.last_seq > self.state.seq:
+            self.heard.append(frame)
+            self._ring()
+
+    def _take(self, result: tuple[Command | None, Result | None]) -> None:
+        self.results.append(result)
+        self._ring()
+
+    async def _catch_up(self) -> None:
+        """Fold what others wrote: what this process heard of as it was written, anything else as it is read."""
+        frames = [frame for frame in self.heard if frame is not None]
+        whole = len(frames) == len(self.heard)
+        self.heard = []
+        seq = self.state.seq
+        for frame in frames:
+            whole, seq = whole and frame.first_seq == seq + 1, frame.last_seq
+        fold(frames if whole else await self.setup.ports.log.read(self.session, self.state.seq), self.state)
+
+    def _end_late(self, now: int) -> None:
+        """Tell calls that are over their time to stop; one that does not stop within GRACE_MS is left behind."""
+        for command, doing in self.running.items():
+            if doing.until is None or doing.until > now:
+                continue
+            if not doing.late:
+                doing.late, doing.until = True, now + GRACE_MS
+                doing.task.cancel()
+            elif isinstance(command, Perform):
+                doing.until = None
+                work = job(self.state, self.setup.fixed.agents, self._call(command.call))
+                self._take((command, timed_out(work, now - doing.began)))
+
+    def _taken(self) -> list[Result | CallInterrupted]:
         """All results that are there; what they belong to does not run any more."""
-        taken = first
-        while not self.results.empty():
-            taken.append(self.results.get_nowait())
+        taken, self.results = self.results, []
         for command, _ in taken:
             if command is not None:
                 self.running.pop(command, None)
@@ -301,10 +381,12 @@ class _Drive:
 
     async def _break_off(self, arrived: list[Result | CallInterrupted]) -> None:
         """Something broke: begin nothing new, let effects under way come to their end, and record what there is."""
-        effects = [t for c, t in self.running.items() if isinstance(c, Perform) and not self._may_be_cut(c)]
-        if effects:
-            await asyncio.wait(effects)
-        arrived += [one for one in self._taken([]) if not isinstance(one, Exception)]
+        effects = [d for c, d in self.running.items() if isinstance(c, Perform) and not self._may_be_cut(c)]
+        while left := [doing for doing in effects if doing.until is not None and not doing.task.done()]:
+            within_ms = max(0, min(doing.until or 0 for doing in left) - self.setup.ports.clock())
+            await asyncio.wait([doing.task for doing in left], timeout=within_ms / 1000)
+            self._end_late(self.setup.ports.clock())
+        arrived += [one for one in self._taken() if not isinstance(one, Exception)]
         inputs = self._inputs(arrived, now := self.setup.ports.clock())
         for event in inputs:
             apply(self.state, event)
@@ -312,10 +394,11 @@ class _Drive:
             await self.setup.ports.log.append(self._append(tuple(inputs), None, [], now))
 
     async def _give_up(self) -> None:
-        tasks = list(self.running.values())
+        tasks = [doing.task for doing in self.running.values()]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:  # one that does not stop is left behind
+            await asyncio.wait(tasks, timeout=GRACE_MS / 1000)
 
 
 def row_of(state: State) -> SessionRow:

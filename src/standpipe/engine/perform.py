@@ -38,9 +38,6 @@ from standpipe.errors import StandpipeError
 from standpipe.ports import AccessStore, Failed, Log, Models, Prompt, Search, ToolRequest, Tools
 from standpipe.ports import Reply as Came
 
-GRACE_S = 1.0
-"""How long a driver may take to stop after it was told to."""
-
 
 class Ports(msgspec.Struct, frozen=True):
     """The drivers that calls go to: models by provider, tools by tool name, and what the checks read."""
@@ -124,37 +121,28 @@ def _shown(state: State, turn: Turn) -> tuple[Item, ...]:
 
 
 async def perform(ports: Ports, policy: Policy, job: Job) -> Outcome:
-    """One call, to its end or its deadline. A driver that raises has a bug: the call fails, nothing else; one that does not
-    stop when it is told to is left behind."""
+    """One call, to its end; who asks for it watches its deadline. A driver that raises has a bug: the call fails, no more."""
     began = ports.clock()
     if job.call.deadline_at <= began:  # the process stood still: nothing is begun that could not be finished
         return Outcome(job.call.id, job.call.step, job.call.target, cancelled=NOT_SENT)
     doing = _model(ports, policy.models[job.call.target], job) if job.call.route is not None else _tool(ports, job)
-    task = asyncio.ensure_future(doing)
-    task.add_done_callback(_ignored)
-    unknown = _effect(job) != "read"
     try:
-        await asyncio.wait({task}, timeout=(job.call.deadline_at - began) / 1000)
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=GRACE_S)
-    elapsed_ms = max(0, ports.clock() - began)
-    if task.cancelled() or not task.done():
-        done = _failed(job, Failed(Fault("timeout", "It did not answer in time."), unknown=unknown))
-    elif (trouble := task.exception()) is None:
-        done = task.result()
-    elif isinstance(trouble, StandpipeError) or not isinstance(trouble, Exception):
-        raise trouble
-    else:
-        done = _failed(job, Failed(Fault("bug", f"It broke off with {type(trouble).__name__}."), unknown=unknown))
-    return msgspec.structs.replace(done, elapsed_ms=elapsed_ms)
+        done = await doing
+    except StandpipeError:
+        raise
+    except (Exception, asyncio.CancelledError) as trouble:
+        told = asyncio.current_task()
+        if isinstance(trouble, asyncio.CancelledError) and (told is None or told.cancelling()):
+            raise
+        fault = Fault("bug", f"It broke off with {type(trouble).__name__}.")
+        done = _failed(job, Failed(fault, unknown=_effect(job) != "read"))
+    return msgspec.structs.replace(done, elapsed_ms=max(0, ports.clock() - began))
 
 
-def _ignored(task: asyncio.Task[Outcome]) -> None:
-    """Somebody left behind came to an end: nothing it says counts any more."""
-    if not task.cancelled():
-        task.exception()
+def timed_out(job: Job, elapsed_ms: int) -> Outcome:
+    """What came of a call that was not over at its deadline."""
+    failed = Failed(Fault("timeout", "It did not answer in time."), unknown=_effect(job) != "read")
+    return msgspec.structs.replace(_failed(job, failed), elapsed_ms=elapsed_ms)
 
 
 def _effect(job: Job) -> str:

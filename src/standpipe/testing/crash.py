@@ -20,6 +20,7 @@ from standpipe.ports import (
     Document,
     Failed,
     Fenced,
+    Hear,
     Hit,
     Log,
     Memory,
@@ -105,6 +106,7 @@ class MortalLog:
     def __init__(self, log: Log, life: Life, saw: Saw, lag_ms: Callable[[], int]) -> None:
         self._log, self._life, self._saw, self._lag_ms = log, life, saw, lag_ms
         self._still_until = 0.0
+        self._appending = False
         self.under_way = 0
 
     async def append(self, append: Append) -> Appended | Stale | Fenced | Short:
@@ -112,7 +114,9 @@ class MortalLog:
         self._life.cross("before append")
         await self._lag()
         self._life.check()
+        self._appending = True  # the log in memory awaits nothing: whatever is heard meanwhile is this append
         answer = await self._log.append(append)
+        self._appending = False
         if isinstance(answer, Appended):
             await self._saw(append)
         await self._lag()
@@ -184,6 +188,15 @@ class MortalLog:
         """As the log does, for the living."""
         await self._stand()
         await self._log.wait(session, after, timeout_ms)
+
+    def listen(self, session: str, hear: Hear) -> Callable[[], None]:
+        """As the log does, for the living; what another process wrote, this one must look for itself."""
+
+        def heard(frame: Frame | None) -> None:
+            if self._life.alive:
+                hear(frame if self._appending else None)
+
+        return self._log.listen(session, heard)
 
     async def heads(self, session: str) -> tuple[int, str]:
         """As the log does."""

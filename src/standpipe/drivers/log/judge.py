@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from standpipe.core.amounts import Balance, Move
-from standpipe.core.events import Frame
+from standpipe.core.events import Event, Frame
 from standpipe.core.frames import encode_frame, strip
 from standpipe.ports import Append, Fenced, Owner, Short, Stale
 
@@ -36,8 +36,12 @@ def prepare(append: Append) -> tuple[bytes, dict[str, bytes]]:
     assert append.events, "an append without events"
     assert all(event.seq == append.expect_seq + n for n, event in enumerate(append.events, 1)), "seqs with a gap"
     events, bodies = strip(append.events)
-    frame = Frame(append.expect_seq + 1, append.at, append.by, append.rules, append.world, events)
-    return encode_frame(frame), bodies
+    return encode_frame(frame_of(append, events)), bodies
+
+
+def frame_of(append: Append, events: tuple[Event, ...] | None = None) -> Frame:
+    """The frame that an append writes, still without `prev`: with its item bodies, or with these `events` instead."""
+    return Frame(append.expect_seq + 1, append.at, append.by, append.rules, append.world, events or append.events)
 
 
 def refusal(append: Append, found: Found) -> Fenced | Stale | Short | None:

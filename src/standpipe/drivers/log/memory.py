@@ -13,10 +13,10 @@ from standpipe.core.events import Event, Frame
 from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, link
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Found, Lease, moved, prepare, refusal, taken
+from standpipe.drivers.log.judge import Found, Lease, frame_of, moved, prepare, refusal, taken
 from standpipe.drivers.log.owner import dead
-from standpipe.drivers.log.waiters import Waiters
-from standpipe.ports import Append, Appended, Fenced, Owner, SessionRow, Short, Stale
+from standpipe.drivers.log.waiters import Listeners
+from standpipe.ports import Append, Appended, Fenced, Hear, Owner, SessionRow, Short, Stale
 
 Projection = Callable[[None, str, tuple[Event, ...]], dict[str, int]]
 """Keeps something in step with the house log: called with each house append's tenant and events (None stands for no table);
@@ -43,7 +43,7 @@ class MemoryLog:
         """`gone` says whether an owner is dead for certain; simulation brings its own."""
         self._projections = tuple(projections)
         self._gone = gone
-        self._waiters = Waiters()
+        self._listeners = Listeners()
         self._sessions: dict[str, _Session] = {}
         self._frames: list[StoredFrame] = []
         self._commits: list[Commit] = []
@@ -83,7 +83,7 @@ class MemoryLog:
         prev = self._commits[-1].digest if self._commits else ""
         self._frames.append(frame)
         self._commits.append(Commit(number, number, digest_commit(prev, [(append.session, session.head)])))
-        self._waiters.wake((append.session,))
+        self._listeners.tell(append.session, frame_of(append))
         return Appended(session.seq, session.head)
 
     def _found(self, append: Append) -> Found:
@@ -153,12 +153,16 @@ class MemoryLog:
         log = self._sessions.get(session)
         return (log.seq, log.head) if log else (0, "")
 
+    def listen(self, session: str, hear: Hear) -> Callable[[], None]:
+        """Have `hear` told of each frame of the session from now on, until what is returned is called."""
+        return self._listeners.listen(session, hear)
+
     async def wait(self, session: str, after: int, timeout_ms: int) -> None:
         """Return when the log holds events after seq `after`, or after `timeout_ms`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_ms / 1000
         while (await self.heads(session))[0] <= after and (left := deadline - loop.time()) > 0:
-            await self._waiters.sleep(session, left)
+            await self._listeners.sleep(session, left)
 
     async def chain(self) -> list[str]:
         """What is wrong with the stored chains of all logs, a sentence each; empty: nothing."""

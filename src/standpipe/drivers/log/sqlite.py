@@ -15,12 +15,12 @@ from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, 
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log import tables
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Found, Lease, moved, prepare, refusal, taken
+from standpipe.drivers.log.judge import Found, Lease, frame_of, moved, prepare, refusal, taken
 from standpipe.drivers.log.owner import dead
-from standpipe.drivers.log.waiters import Waiters
+from standpipe.drivers.log.waiters import Listeners
 from standpipe.drivers.sqlite import Store
 from standpipe.errors import StoreError
-from standpipe.ports import Append, Appended, Fenced, Owner, SessionRow, Short, Stale
+from standpipe.ports import Append, Appended, Fenced, Hear, Owner, SessionRow, Short, Stale
 
 Projection = Callable[[apsw.Connection, str, tuple[Event, ...]], dict[str, int]]
 """Keeps a table in step with the house log: called with each house append's tenant and events, in its transaction; returns
@@ -45,7 +45,7 @@ class SqliteLog:
         self._store = store
         self._projections = tuple(projections)
         self._gone = gone
-        self._waiters = Waiters()
+        self._listeners = Listeners()
         self._watching: asyncio.AbstractEventLoop | None = None
         self._last_frame = 0
         store.before_commit(_seal)
@@ -55,7 +55,7 @@ class SqliteLog:
         data, bodies = prepare(append)
         answer = await self._store.write(lambda con: self._append(con, append, data, bodies))
         if isinstance(answer, Appended):
-            self._waiters.wake((append.session,))
+            self._listeners.tell(append.session, frame_of(append))
         return answer
 
     async def read(self, session: str, after: int = 0, *, bodies: bool = True, limit: int | None = None) -> list[Frame]:
@@ -123,31 +123,41 @@ class SqliteLog:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_ms / 1000
         while True:
-            if self._watching is not loop:  # before looking: what is written after the look must be seen
-                self._watching = loop
-                self._last_frame = self._store.read_one(_last_frame)
-                loop.call_later(POLL_S, self._watch)
+            self._look_out(loop)  # before looking: what is written after the look must be seen
             if (await self.heads(session))[0] > after or (left := deadline - loop.time()) <= 0:
                 return
-            await self._waiters.sleep(session, left)
+            await self._listeners.sleep(session, left)
+
+    def listen(self, session: str, hear: Hear) -> Callable[[], None]:
+        """Have `hear` told of all that is written to the session from now on, until what is returned is called; of what
+        another process writes within POLL_S. Raises StoreError."""
+        self._look_out(asyncio.get_running_loop())
+        return self._listeners.listen(session, hear)
 
     async def chain(self) -> list[str]:
         """What is wrong with the stored chains (frames and commits) of all logs, a sentence each; empty: nothing."""
         return await self._store.read_off(_faults)
 
+    def _look_out(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to look for what other processes write, on this loop."""
+        if self._watching is not loop:
+            self._watching = loop
+            self._last_frame = self._store.read_one(_last_frame)
+            loop.call_later(POLL_S, self._watch)
+
     def _watch(self) -> None:
-        """Wake those whose log another process wrote to, as long as anybody waits."""
+        """Tell those to whose log another process wrote, as long as anybody listens."""
         loop, self._watching = self._watching, None
-        if loop is None or not self._waiters:
+        if loop is None or not self._listeners:
             return
         try:
             written = self._store.read_one(lambda con: con.execute(tables.WRITTEN_AFTER, (self._last_frame,)).fetchall())
-        except StoreError as error:
-            self._waiters.fail(error)
-            return
-        if written:
-            self._last_frame = _typed(written)[-1][0]
-            self._waiters.wake({session for _, session, _ in _typed(written)})
+        except StoreError:
+            self._listeners.stir()  # whoever looks learns what is the matter
+        else:
+            if written:
+                self._last_frame = _typed(written)[-1][0]
+                self._listeners.stir({session for _, session, _ in _typed(written)})
         self._watching = loop
         loop.call_later(POLL_S, self._watch)
 

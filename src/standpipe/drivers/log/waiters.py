@@ -1,46 +1,57 @@
-"""Who waits for a log to grow, within one event loop."""
+"""Who listens to a log, within one event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+from standpipe.core.events import Frame
+from standpipe.ports import Hear
 
 
-class Waiters:
-    """Futures by session. A wake-up says only "look again"; waiters look at the log themselves."""
+class Listeners:
+    """Who wants to hear of each session."""
 
     def __init__(self) -> None:
-        """Nobody waits yet."""
-        self._by_session: dict[str, set[asyncio.Future[None]]] = {}
+        """Nobody listens yet."""
+        self._by_session: dict[str, dict[object, Hear]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_session)
 
+    def listen(self, session: str, hear: Hear) -> Callable[[], None]:
+        """Have `hear` told of the session, until what is returned is called."""
+        key = object()
+        self._by_session.setdefault(session, {})[key] = hear
+
+        def stop() -> None:
+            others = self._by_session.get(session, {})
+            others.pop(key, None)
+            if not others:
+                self._by_session.pop(session, None)
+
+        return stop
+
+    def tell(self, session: str, frame: Frame | None) -> None:
+        """The log has grown: by this frame, or by what somebody else wrote."""
+        heard = self._by_session.get(session)
+        if heard:
+            for hear in tuple(heard.values()):
+                hear(frame)
+
+    def stir(self, sessions: Iterable[str] | None = None) -> None:
+        """Have all who listen to these sessions, or to any, look for themselves."""
+        for session in tuple(self._by_session) if sessions is None else sessions:
+            self.tell(session, None)
+
     async def sleep(self, session: str, seconds: float) -> None:
-        """Until the session is woken, or for so long. Raises what `fail` was given."""
-        future = asyncio.get_running_loop().create_future()
-        waiting = self._by_session.setdefault(session, set())
-        waiting.add(future)
+        """Until something is heard of the session, or for so long."""
+        rung = asyncio.get_running_loop().create_future()
+        stop = self.listen(session, lambda _: None if rung.done() else rung.set_result(None))
         try:
             async with asyncio.timeout(seconds):
-                await future
+                await rung
         except TimeoutError:
             return
         finally:
-            waiting.discard(future)
-            if not waiting and self._by_session.get(session) is waiting:
-                del self._by_session[session]
-
-    def wake(self, sessions: Iterable[str]) -> None:
-        """Resume everybody who waits for one of these."""
-        for session in sessions:
-            for future in self._by_session.get(session, ()):
-                if not future.done():
-                    future.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        """Resume everybody with an error."""
-        for waiting in self._by_session.values():
-            for future in waiting:
-                if not future.done():
-                    future.set_exception(error)
+            stop()
