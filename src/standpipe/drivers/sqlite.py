@@ -89,16 +89,17 @@ class Store:
             self._thread.start()
 
     @classmethod
-    def open(cls, path: Path, schemas: Sequence[Schema], *, inline: bool = False) -> Store:
+    def open(cls, path: Path, schemas: Sequence[Schema], *, inline: bool = False, vfs: str = "") -> Store:
         """Open the store at `path`, making it and its folder if there is none, and bring its tables up to date.
 
-        `inline` (for simulation) uses no thread: a write commits at once, on the calling thread.
+        `inline` (for simulation) uses no thread: a write commits at once, on the calling thread. `vfs` names one of SQLite's
+        virtual file systems for it, for another disk than the operating system's.
         Raises StoreError where the store cannot be used, or was made by a newer version.
         """
         try:
-            if path != MEMORY:
+            if path != MEMORY and not vfs:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            writer = connect(path)
+            writer = connect(path, vfs)
             try:
                 prepare(writer, path, schemas)
             except BaseException:
@@ -293,7 +294,7 @@ class Store:
             )
 
     def _patience(self, tries: int) -> bool:
-        return not self._hurried and self._wait(tries)
+        return not self._hurried and not self.inline and self._wait(tries)
 
     # --- the write-ahead log -------------------------------------------------------------------------------------------
 

@@ -74,10 +74,16 @@ def patience() -> Callable[[int], bool]:
     return wait
 
 
-def connect(path: Path) -> apsw.Connection:
-    """A connection whose commits are on the disk when they return, and which waits for other processes."""
-    con = apsw.Connection(str(path))
-    con.set_busy_handler(patience())
+def connect(path: Path, vfs: str = "") -> apsw.Connection:
+    """A connection whose commits are on the disk when they return, and which waits for other processes.
+
+    Through a `vfs` of its own it is the only one, which needs no shared memory beside the WAL, and waits for nobody.
+    """
+    con = apsw.Connection(str(path), vfs=vfs or None)
+    if vfs:
+        con.execute("PRAGMA locking_mode = EXCLUSIVE")
+    else:
+        con.set_busy_handler(patience())
     con.execute("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
     return con
 
