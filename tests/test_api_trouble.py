@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -16,7 +17,7 @@ from standpipe.core.world import ModelSpec
 from standpipe.engine.house import House, Turn
 from standpipe.entrypoints.http.events import Heard, turn_parts
 from standpipe.errors import StoreError
-from standpipe.ports import Log, Prompt, Reply
+from standpipe.ports import Hear, Log, Prompt, Reply
 from standpipe.settings import load
 
 
@@ -31,6 +32,9 @@ class Deaf:
 
     async def wait(self, session: str, after: int, timeout_ms: int) -> None:
         await asyncio.Event().wait()
+
+    def listen(self, session: str, hear: Hear) -> Callable[[], None]:
+        return lambda: None
 
 
 class Breaks:

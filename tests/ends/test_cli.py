@@ -195,6 +195,9 @@ class Late:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
 
+    def listen(self, session: str, hear: Hear) -> Callable[[], None]:
+        return self._log.listen(session, lambda _: hear(None))
+
     async def read(self, session: str, after: int = 0, *, bodies: bool = True) -> list[Frame]:
         frames = await self._log.read(session, after, bodies=bodies)
         ended = any(isinstance(event.fact, TurnEnded) for frame in frames for event in frame.events)

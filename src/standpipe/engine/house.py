@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 from standpipe.core.admit import Ask, Cancel, Open, Refusal, Reply, Wish, admit
 from standpipe.core.amounts import Amounts
 from standpipe.core.apply import apply, fold
-from standpipe.core.events import Answered, Asked, AskExpired, Event, Frame, TurnEnded, TurnParked, TurnRequested, TurnStarted
+from standpipe.core.events import (
+    Answered,
+    Asked,
+    AskExpired,
+    Event,
+    Fact,
+    Frame,
+    TurnEnded,
+    TurnParked,
+    TurnRequested,
+    TurnStarted,
+)
 from standpipe.core.explain import Summary, summarise
 from standpipe.core.items import Answer, Citation, Conflict, Gap
 from standpipe.core.state import State
@@ -64,24 +76,44 @@ class Turn:
         self.parked = False
         self._drives.start(self.session)
         log = self._setup.ports.log
-        async for frame, event in follow(log, self.session, self._after, lambda: self._drives.watch(self.session)):
-            fact, self._after = event.fact, event.seq
-            if isinstance(fact, TurnStarted):
-                self._current = fact.turn
-            if self._current == self.id or (isinstance(fact, TurnRequested | TurnEnded) and fact.turn == self.id):
-                if not self._frames or self._frames[-1].first_seq != frame.first_seq:
-                    self._frames.append(frame)
-                yield event
-            if isinstance(fact, TurnEnded) and fact.turn == self.id:
-                break
-            if isinstance(fact, Asked) and self._current == self.id:
-                self._asks[fact.ask] = fact.kind
-            elif isinstance(fact, Answered | AskExpired):
-                self._asks.pop(fact.ask, None)
-            if isinstance(fact, TurnParked | TurnRequested) and await self._waits_for_a_person(event.seq):
-                self.parked = True
+        async with aclosing(follow(log, self.session, self._after, lambda: self._drives.watch(self.session))) as frames:
+            async for frame in frames:
+                for event in frame.events:
+                    if event.seq <= self._after:
+                        continue
+                    self._after = event.seq
+                    if self._is_own(frame, event.fact):
+                        yield event
+                    if await self._rests(event):
+                        break
+                else:
+                    continue
                 break
         await self._conclude()
+
+    def _is_own(self, frame: Frame, fact: Fact) -> bool:
+        """Whether a fact is one of the turn's own; its frame is kept then."""
+        if isinstance(fact, TurnStarted):
+            self._current = fact.turn
+        own = self._current == self.id or (isinstance(fact, TurnRequested | TurnEnded) and fact.turn == self.id)
+        if own and (not self._frames or self._frames[-1].first_seq != frame.first_seq):
+            self._frames.append(frame)
+        return own
+
+    async def _rests(self, event: Event) -> bool:
+        """Whether the turn is over with this event, or parked."""
+        match event.fact:
+            case TurnEnded() if event.fact.turn == self.id:
+                return True
+            case Asked() if self._current == self.id:
+                self._asks[event.fact.ask] = event.fact.kind
+            case Answered() | AskExpired():
+                self._asks.pop(event.fact.ask, None)
+            case TurnParked() | TurnRequested():
+                self.parked = await self._waits_for_a_person(event.seq)
+            case _:
+                return False
+        return self.parked
 
     async def _waits_for_a_person(self, seq: int) -> bool:
         """Whether the session is parked as of event `seq`, its last, and nobody in this process is about to answer."""

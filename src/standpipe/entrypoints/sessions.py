@@ -48,10 +48,11 @@ async def log(house: House, session: str, principal: str | None, *, json: bool, 
     row = await find(house, session, principal=principal)
     told = Told(json)
     if on:
-        async for frame, event in follow(house.ports.log, row.session):
-            alone = msgspec.structs.replace(frame, events=(event,), first_seq=event.seq)
-            for shown in await seen_by(house, row, principal, [alone]):
-                told.event(shown, shown.events[0])
+        async for frame in follow(house.ports.log, row.session):
+            for event in frame.events:
+                alone = msgspec.structs.replace(frame, events=(event,), first_seq=event.seq)
+                for shown in await seen_by(house, row, principal, [alone]):
+                    told.event(shown, shown.events[0])
         return DONE
     frames = await frames_for(house, row, principal)
     if json:
