@@ -121,7 +121,7 @@ class FailingSyncFile(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:
         if self.vfs.broken:
-            raise apsw.IOError("fsync failed")
+            raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
         super().xSync(flags)
 
 

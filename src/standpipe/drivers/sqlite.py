@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from standpipe.drivers.sqlite_file import MEMORY, Schema, connect, patience, prepare, store_error
+from standpipe.drivers.sqlite_file import MEMORY, SYNC_FAILED, Schema, connect, patience, prepare, store_error
 from standpipe.errors import StoreError
 
 __all__ = ["MEMORY", "Schema", "Store"]
@@ -256,7 +256,7 @@ class Store:
                 con.execute("ROLLBACK")
             if not isinstance(error, Exception) or (self._hurried and isinstance(error, apsw.BusyError)):
                 raise
-            return [(None, store_error(self.path, error)) for _ in fns]
+            return [(None, self._told(error)) for _ in fns]
         return outcomes
 
     def _attempt(self, fn: Callable[[apsw.Connection], Any]) -> _Outcome:
@@ -269,7 +269,7 @@ class Store:
                 raise  # SQLite gave the whole transaction up: nothing of the group is left
             con.execute("ROLLBACK TO one")
             con.execute("RELEASE one")
-            return None, store_error(self.path, error)
+            return None, self._told(error)
         con.execute("RELEASE one")
         return value, None
 
@@ -282,16 +282,17 @@ class Store:
         except apsw.Error as error:
             if con.in_transaction:
                 con.execute("ROLLBACK")
-            self._judge_disk(error)
-            return [(None, store_error(self.path, error)) for _ in outcomes]
+            return [(None, self._told(error)) for _ in outcomes]
         return outcomes
 
-    def _judge_disk(self, error: apsw.Error) -> None:
-        """After a failed fsync nobody knows what is on the disk, and trying again would lie: no more writes by this process."""
-        if isinstance(error, apsw.IOError):
-            self._failed = StoreError(
-                f"The store {self.path} could not be made durable by the operating system; check the disk, then start again."
-            )
+    def _told(self, error: BaseException) -> BaseException:
+        """The error as its caller hears of it. After a failed fsync there are no more writes by this process: nobody knows
+        what is on the disk, and the next fsync would lie about it (https://www.usenix.org/conference/atc20/presentation/rebello).
+        """
+        mapped = store_error(self.path, error)
+        if getattr(error, "extendedresult", 0) in SYNC_FAILED:
+            self._failed = StoreError(str(mapped))
+        return mapped
 
     def _patience(self, tries: int) -> bool:
         return not self._hurried and not self.inline and self._wait(tries)
@@ -313,7 +314,7 @@ class Store:
         except apsw.BusyError:
             total, moved = self._wal_pages, 0
         except apsw.Error as error:
-            self._judge_disk(error)
+            self._told(error)
             total, moved = self._wal_pages, 0
         # A reader may hold the rest back; trying again at every commit would cost an fsync each.
         self._checkpoint_at = CHECKPOINT_PAGES if moved >= total else total + CHECKPOINT_PAGES

@@ -40,16 +40,22 @@ _SENTENCES: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.NotADBError, "is not a Standpipe store; move the file away and a new store is made, or name another store"),
     (apsw.CorruptError, "is damaged; put a copy back in its place, or move it away and a new store is made"),
     (apsw.FullError, "cannot grow because the disk is full; free some space and try again, nothing acknowledged is lost"),
-    (apsw.IOError, "cannot be read or written by the operating system; check the disk, then start again"),
+    (apsw.IOError, "cannot be read or written by the operating system; check the disk and try again"),
     (apsw.TooBigError, "was given a value larger than SQLite can hold; split the document or the answer"),
     (apsw.NoMemError, "could not be used because memory is exhausted; free some memory and try again"),
     (apsw.ProtocolError, "is on a file system whose locks do not work; move it to a local disk"),
 )
 
 
+SYNC_FAILED = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)
+"""The extended results after which nobody knows what is on the disk."""
+
+
 def store_error(path: Path, error: BaseException) -> BaseException:
     """The sentence for a person about a fault of the store; errors that only a bug can cause stay what they are."""
     sentence = next((text for kind, text in _SENTENCES if isinstance(error, kind)), "")
+    if getattr(error, "extendedresult", 0) in SYNC_FAILED:
+        sentence = "could not be made durable by the operating system; check the disk, then start again"
     if isinstance(error, OSError):
         sentence = f"cannot be used ({error.strerror or error}); make its folder writable, or name another store"
     if not sentence:

@@ -25,7 +25,8 @@ Fault = Literal["full", "write", "sync", "locked", "gone"]
 """No room for a write; a write, or a sync, fails; another process has the lock; nothing at all can be reached."""
 
 Tear = Literal["lost", "kept", "prefix", "sectors"]
-"""What a crash leaves of what was not synced: nothing; all (only the process died); the first of it; any of its sectors."""
+"""What a crash leaves of what was not synced: nothing; all, for now (only the process died); the first of it; any of its
+sectors."""
 
 SECTOR_BYTES = 512
 """What is written whole or not at all."""
@@ -108,17 +109,22 @@ class Disk(apsw.VFS):
 
     def crash(self, tear: Tear = "lost", seed: int = 0) -> None:
         """Lose what was not synced, or keep some of it. Files that are open are of no use any more, faults are over."""
+        if tear != "kept":
+            self._lose(tear, Random(seed))
+        for file in self._files.values():
+            file.locks.clear()
+        self._faults, self._cut = {}, None
+        self.power += 1
+
+    def _lose(self, tear: Tear, random: Random) -> None:
         pieces = [piece for write in self._unsynced for piece in write.sectors()]
-        random = Random(seed)
-        first = {"lost": 0, "kept": len(pieces), "prefix": random.randint(0, len(pieces)), "sectors": 0}[tear]
-        kept = [piece for n, piece in enumerate(pieces) if n < first or (tear == "sectors" and random.random() < 0.5)]
-        for piece in kept:
-            piece.apply(piece.file.durable)
+        first = random.randint(0, len(pieces)) if tear == "prefix" else 0
+        for n, piece in enumerate(pieces):
+            if n < first or (tear == "sectors" and random.random() < 0.5):
+                piece.apply(piece.file.durable)
         for file in self._files.values():
             file.seen = file.durable.copy()
-            file.locks.clear()
-        self._unsynced, self._faults, self._cut = [], {}, None
-        self.power += 1
+        self._unsynced = []
 
     def close(self) -> None:
         """Forget it all."""
