@@ -22,7 +22,7 @@ from standpipe.engine.access import change
 from standpipe.entrypoints import asking
 from standpipe.entrypoints.options import Asking
 from standpipe.errors import Refused
-from standpipe.ports import Append, Log
+from standpipe.ports import Append, Hear, Log
 from standpipe.settings import load
 
 BONUS = "document:pay/bonus.md#reader@user:jonna"
