@@ -72,11 +72,11 @@ def test_what_another_process_was_granted_is_not_performed() -> None:
         )
         fence = await log.claim(chat.session, first.owner, loop.now_ms(), loop.now_ms() + 1_000)
         assert fence is not None
-        stale = asyncio.ensure_future(drive(first, chat.session, fence))
+        stale = asyncio.ensure_future(drive(first, chat.session, fence, []))
         await asyncio.sleep(2)
         fence = await log.claim(chat.session, second.owner, loop.now_ms(), loop.now_ms() + 60_000)
         assert fence is not None
-        await drive(second, chat.session, fence)
+        await drive(second, chat.session, fence, [])
         [lost] = await asyncio.gather(stale, return_exceptions=True)
         assert isinstance(lost, Lost)
 

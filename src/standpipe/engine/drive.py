@@ -28,7 +28,7 @@ from standpipe.core.state import Call, Closed, State, share_of
 from standpipe.core.world import Access, World
 from standpipe.engine.lookup import Static, look_up, recorded
 from standpipe.engine.perform import Outcome, Ports, job, perform, timed_out
-from standpipe.errors import NotFound
+from standpipe.errors import NotFound, StoreError
 from standpipe.ports import Append, Appended, Approvals, Fenced, Memory, Owner, SessionRow
 
 GRACE_MS = 1_000
@@ -74,12 +74,13 @@ class Setup(msgspec.Struct, frozen=True):
     fresh: Callable[[], str] = _fresh
 
 
-async def drive(setup: Setup, session: str, fence: int) -> State:
+async def drive(setup: Setup, session: str, fence: int, unrecorded: list[Result]) -> State:
     """Drive a session under a lease until nothing is left to do but wait for a person or a new message.
 
-    Raises Lost when the lease is gone, StoreError when the store fails.
+    Raises Lost when the lease is gone, StoreError when the store fails; then `unrecorded` holds what calls came to, and people
+    said, that no log tells of yet: the next drive of this process begins with it.
     """
-    return await _Drive(setup, session, fence).run()
+    return await _Drive(setup, session, fence, unrecorded).run()
 
 
 class _Doing(msgspec.Struct, eq=False):
@@ -94,8 +95,8 @@ class _Doing(msgspec.Struct, eq=False):
 class _Drive:
     """The one task that holds live state of a session, and the tasks that perform its calls."""
 
-    def __init__(self, setup: Setup, session: str, fence: int) -> None:
-        self.setup, self.session, self.fence = setup, session, fence
+    def __init__(self, setup: Setup, session: str, fence: int, unrecorded: list[Result]) -> None:
+        self.setup, self.session, self.fence, self.unrecorded = setup, session, fence, unrecorded
         self.state = State()
         self.results: list[tuple[Command | None, Result | None]] = []
         self.running: dict[Command, _Doing] = {}
@@ -119,7 +120,8 @@ class _Drive:
             raise NotFound(
                 f"The agent {self.state.agent} of this session is not part of this program: resume it from the one it is in."
             )
-        arrived: list[Result | CallInterrupted] = [CallInterrupted(call.id) for call in self._open()]
+        arrived: list[Result | CallInterrupted] = [*self.unrecorded, *(CallInterrupted(call.id) for call in self._open())]
+        self.unrecorded.clear()
         try:
             while True:
                 while await self._advance(arrived):
@@ -131,6 +133,10 @@ class _Drive:
                 if trouble := next((one for one in arrived if isinstance(one, Exception)), None):
                     await self._break_off([one for one in arrived if not isinstance(one, Exception)])
                     raise trouble
+        except StoreError:
+            await self._effects_over()
+            self.unrecorded += [one for one in (*arrived, *self._taken()) if isinstance(one, Outcome | Answered | Kept)]
+            raise
         finally:
             await self._give_up()
 
@@ -381,17 +387,21 @@ class _Drive:
 
     async def _break_off(self, arrived: list[Result | CallInterrupted]) -> None:
         """Something broke: begin nothing new, let effects under way come to their end, and record what there is."""
-        effects = [d for c, d in self.running.items() if isinstance(c, Perform) and not self._may_be_cut(c)]
-        while left := [doing for doing in effects if doing.until is not None and not doing.task.done()]:
-            within_ms = max(0, min(doing.until or 0 for doing in left) - self.setup.ports.clock())
-            await asyncio.wait([doing.task for doing in left], timeout=within_ms / 1000)
-            self._end_late(self.setup.ports.clock())
+        await self._effects_over()
         arrived += [one for one in self._taken() if not isinstance(one, Exception)]
         inputs = self._inputs(arrived, now := self.setup.ports.clock())
         for event in inputs:
             apply(self.state, event)
         if inputs:
             await self.setup.ports.log.append(self._append(tuple(inputs), None, [], now))
+
+    async def _effects_over(self) -> None:
+        """Wait until effects under way have come to their end."""
+        effects = [d for c, d in self.running.items() if isinstance(c, Perform) and not self._may_be_cut(c)]
+        while left := [doing for doing in effects if doing.until is not None and not doing.task.done()]:
+            within_ms = max(0, min(doing.until or 0 for doing in left) - self.setup.ports.clock())
+            await asyncio.wait([doing.task for doing in left], timeout=within_ms / 1000)
+            self._end_late(self.setup.ports.clock())
 
     async def _give_up(self) -> None:
         tasks = [doing.task for doing in self.running.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-from standpipe.engine.drive import Setup
+from standpipe.engine.drive import Result, Setup
 from standpipe.engine.lease import drive_leased
 
 
@@ -17,6 +17,7 @@ class Drives:
         self._tasks: dict[str, asyncio.Task[bool]] = {}
         self._again: set[str] = set()
         self._troubles: dict[str, Exception] = {}
+        self._unrecorded: dict[str, list[Result]] = {}
         self.began: Callable[[str, int], None] | None = None
         """Told of each session that this process begins to drive, and of the last seq of its log."""
 
@@ -60,17 +61,20 @@ class Drives:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, session: str) -> bool:
+        unrecorded = self._unrecorded.pop(session, [])
         try:
             if self.began is not None:
                 seq, _ = await self._setup.ports.log.heads(session)
                 self.began(session, seq)
             while True:
                 self._again.discard(session)
-                await drive_leased(self._setup, session)
+                await drive_leased(self._setup, session, unrecorded)
                 if session not in self._again:
                     return False
         except Exception as trouble:
             self._troubles[session] = trouble
+            if unrecorded:
+                self._unrecorded[session] = unrecorded
             return True
         finally:
             self._tasks.pop(session, None)
