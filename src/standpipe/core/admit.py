@@ -8,6 +8,7 @@ from typing import assert_never
 import msgspec
 
 from standpipe.core.amounts import Amounts
+from standpipe.core.details import LEVELS, outranks
 from standpipe.core.events import Answered, CancelRequested, Event, SessionOpened, TurnRequested
 from standpipe.core.ids import item_id, turn_id
 from standpipe.core.items import Draft, Label, Text, encode_body, place
@@ -22,10 +23,15 @@ _ODD = re.compile(r"[\s/@#\x00-\x1f]")
 
 WAITING_MAX = 16
 """Messages that may wait for the end of the turn before them."""
+GRACE_MS = 5_000
+"""How long effects under way have after a hard cancellation before they are let go of."""
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """A message of the user: opens the session if it is new, answers the agent's question if it waits for one."""
+    """A message of the user: opens the session if it is new, answers the agent's question if it waits for one.
+
+    With `interrupt` it answers nothing: the turn that runs is cancelled firmly, and a new one waits for its end.
+    """
 
     request: str
     session: str
@@ -36,6 +42,7 @@ class Ask(msgspec.Struct, frozen=True):
     folders: tuple[str, ...] = ()
     limits: Amounts | None = None
     deadline_ms: int | None = None
+    interrupt: bool = False
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -49,13 +56,19 @@ class Open(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """End a turn: `cause` says who wants it (user, deadline, drain, ...)."""
+    """End a turn, at a level of details.LEVELS: `cause` says who wants it (user, deadline, budget, parent, drain).
+
+    `scope` is a specialist's call where only that shall end, "session" where all turns shall, those that wait too; then `turn`
+    may be empty.
+    """
 
     request: str
     tenant: str
     principal: str
     turn: str
     cause: str
+    level: str = "firm"
+    scope: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -88,7 +101,7 @@ def admit(state: State, wish: Wish, world: World, now: int) -> list[Event] | Ref
         case Open():
             return _open(state, wish)
         case Cancel():
-            return _cancel(state, wish)
+            return _cancel(state, wish, now)
         case Reply():
             return _reply(state, wish)
         case _:
@@ -113,7 +126,7 @@ def _ask(state: State, wish: Ask) -> list[Event] | Refusal:
     record = Recorder(state.seq)
     question = Draft(Text(wish.text), Label(integrity="user"))
     open_question = _open_question(state)
-    if open_question is not None and state.turn is not None:
+    if open_question is not None and state.turn is not None and not wish.interrupt:
         item = state.turn.steps[open_question.step].spec.item
         answer = place(msgspec.structs.replace(question, answers=item), item_id(record.next, 0), "user", open_question.step)
         record.add(Answered(open_question.id, wish.request, True, (answer,)), open_question.asked, by=wish.principal)
@@ -126,7 +139,10 @@ def _ask(state: State, wish: Ask) -> list[Event] | Refusal:
     placed = place(question, item_id(record.next, 0), "user")
     turn = turn_id(state.turns + 1)
     requested = TurnRequested(turn, wish.request, (placed,), folders, wish.limits, wish.deadline_ms)
-    record.add(requested, 0 if state.seq else 1, by=wish.principal)
+    seq = record.add(requested, 0 if state.seq else 1, by=wish.principal)
+    if wish.interrupt and state.turn is not None and not state.turn.stopped:
+        interrupted = CancelRequested(state.turn.id, wish.request, f"interrupted by {turn}")
+        record.add(interrupted, seq, state.turn.started, by=wish.principal)
     return record.events
 
 
@@ -157,12 +173,25 @@ def _own(state: State, wish: Wish) -> bool:
     return (wish.tenant, wish.principal) == (state.tenant, state.principal)
 
 
-def _cancel(state: State, wish: Cancel) -> list[Event] | Refusal:
-    if not _own(state, wish) or state.turn is None or state.turn.id != wish.turn:
-        return Refusal("not found", "There is no such turn running.")
-    record = Recorder(state.seq)
-    record.add(CancelRequested(wish.turn, wish.request, wish.cause), state.turn.started, by=wish.principal)
-    return record.events
+def _cancel(state: State, wish: Cancel, now: int) -> list[Event] | Refusal:
+    """A turn that runs is told at a higher level than before, or nothing new is said; one that waits is called off."""
+    if wish.level not in LEVELS:
+        return Refusal("bad level", f"{wish.level!r} is no level: a turn is cancelled soft, firm or hard.")
+    record, turn, whole, known = Recorder(state.seq), state.turn, wish.scope == "session", False
+    if turn is not None and (whole or wish.turn in (turn.id, "")):
+        told = turn.scopes.get(wish.scope) if wish.scope and not whole else turn
+        known = told is not None
+        if told is not None and outranks(wish.level, told.level):
+            until = now + GRACE_MS if wish.level == "hard" else 0
+            asked = CancelRequested(turn.id, wish.request, wish.cause, wish.level, wish.scope, until)
+            record.add(asked, told.started, by=wish.principal)
+    for message, seq in zip(state.waiting, state.waiting_seq, strict=True):
+        if whole or (message.turn == wish.turn and not wish.scope):
+            known = True
+            if message.turn not in state.called_off:
+                asked = CancelRequested(message.turn, wish.request, wish.cause, wish.level, wish.scope)
+                record.add(asked, seq, by=wish.principal)
+    return record.events if known and _own(state, wish) else Refusal("not found", "There is no such turn running.")
 
 
 def _reply(state: State, wish: Reply) -> list[Event] | Refusal:

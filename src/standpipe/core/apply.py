@@ -10,12 +10,17 @@ from typing import Any
 
 import msgspec
 
+from standpipe.core import deeds
 from standpipe.core import events as e
-from standpipe.core.amounts import Amounts
+from standpipe.core.amounts import NOTHING, Amounts
 from standpipe.core.details import NOT_SENT, Fault
+from standpipe.core.halts import HALTS, remember_request
 from standpipe.core.ids import scope_of, step_of
+from standpipe.core.inherit import inherit
 from standpipe.core.items import Item
-from standpipe.core.state import CLOSED_KEPT, REQUESTS_KEPT, Ask, Call, Closed, State, StepState, Tried, Turn
+from standpipe.core.state import CLOSED_KEPT, Ask, Call, Closed, State, StepState, Tried, Turn
+from standpipe.core.state import open_turn as _open
+from standpipe.core.state import share_named as _share
 
 
 def apply(state: State, event: e.Event) -> State:
@@ -32,17 +37,6 @@ def fold(frames: Iterable[e.Frame], state: State | None = None) -> State:
         for event in frame.events:
             apply(state, event)
     return state
-
-
-def _open(state: State) -> Turn:
-    assert state.turn is not None, "a fact of a turn outside of one"
-    return state.turn
-
-
-def _share(state: State, name: str) -> Turn:
-    """The scope of that name, or in which the call or ask of that name stands; else the turn itself."""
-    turn = _open(state)
-    return turn.scopes.get(name) or turn.scopes.get(scope_of(name)) or turn
 
 
 def _planning(state: State, step: str) -> Turn:
@@ -67,11 +61,6 @@ def _take(turn: Turn, items: tuple[Item, ...], seq: int) -> None:
             turn.sources[source] = turn.sources.get(source, 0) + 1
 
 
-def _remember_request(state: State, request: str) -> None:
-    state.requests.append(request)
-    del state.requests[:-REQUESTS_KEPT]
-
-
 def _session_opened(state: State, fact: e.SessionOpened, seq: int) -> None:
     state.session, state.tenant, state.principal, state.agent = fact.session, fact.tenant, fact.principal, fact.agent
 
@@ -81,7 +70,7 @@ def _turn_requested(state: State, fact: e.TurnRequested, seq: int) -> None:
     state.folders = fact.folders
     state.waiting.append(fact)
     state.waiting_seq.append(seq)
-    _remember_request(state, fact.request)
+    remember_request(state, fact.request)
 
 
 def _turn_started(state: State, fact: e.TurnStarted, seq: int) -> None:
@@ -133,7 +122,13 @@ def _call_granted(state: State, fact: e.CallGranted, seq: int) -> None:
         scope=step.spec.kind == "agent",
         route=fact.route,
         manifest=fact.manifest,
+        purpose=fact.purpose,
+        recorded=fact.recorded,
     )
+    if fact.purpose or fact.effect is not None:
+        deeds.granted(turn, step, fact)
+    if fact.recorded:
+        state.recorded = {i: [seq for seq in seqs if seq != fact.recorded] for i, seqs in state.recorded.items()}
     turn.open[fact.call] = None
     turn.unsettled[fact.call] = None
     turn.held = turn.held + fact.hold
@@ -168,15 +163,11 @@ def _scope_started(state: State, fact: e.ScopeStarted, seq: int) -> None:
     turn.scopes[fact.scope] = scope
 
 
-def _scope_cancelled(state: State, fact: e.ScopeCancelled, seq: int) -> None:
-    scope = _open(state).scopes[fact.scope]
-    scope.cancel, scope.cancelled_at = fact.cause, seq
-
-
 def _scope_ended(state: State, fact: e.ScopeEnded, seq: int) -> None:
     turn = _open(state)
     scope = turn.scopes.pop(fact.scope)
     turn.unknown |= {s.spec.id: s.spec.does for s in scope.steps.values() if s.outcome == "unknown"}
+    deeds.rejoined(turn, scope, fact.outcome)
     outcome = "completed" if fact.outcome in ("completed", "partial") else fact.outcome
     call = _end_call(state, turn, fact.scope, outcome, seq)
     call.acted, call.spent, call.items = fact.acted, fact.spent, tuple(item.id for item in fact.items)
@@ -256,6 +247,8 @@ def _step_ended(state: State, fact: e.StepEnded, seq: int) -> None:
     step = turn.steps[fact.step]
     step.outcome, step.reason, step.ended = fact.outcome, fact.reason, seq
     turn.live.pop(fact.step, None)
+    if step.effect is not None:
+        deeds.ended(state, turn, step, seq)
     _take(turn, fact.items, seq)
 
 
@@ -290,7 +283,7 @@ def _asked(state: State, fact: e.Asked, seq: int) -> None:
 def _answered(state: State, fact: e.Answered, seq: int) -> None:
     turn = _share(state, fact.ask)
     turn.asks[fact.ask].outcome = "allowed" if fact.allow else "denied"
-    _remember_request(state, fact.request)
+    remember_request(state, fact.request)
     _take(turn, fact.items, seq)
 
 
@@ -298,43 +291,17 @@ def _ask_expired(state: State, fact: e.AskExpired, seq: int) -> None:
     _share(state, fact.ask).asks[fact.ask].outcome = "expired"
 
 
-def _turn_parked(state: State, fact: e.TurnParked, seq: int) -> None:
-    turn = _open(state)
-    turn.parked_until = fact.until
-    for share in (turn, *turn.scopes.values()):
-        share.parked_at = fact.at
-
-
-def _turn_unparked(state: State, fact: e.TurnUnparked, seq: int) -> None:
-    turn = _open(state)
-    shift = fact.deadline_at - turn.deadline_at
-    turn.parked_until = 0
-    for share in (turn, *turn.scopes.values()):
-        share.parked_at = 0
-        share.soft_at, share.deadline_at = share.soft_at + shift, share.deadline_at + shift
-
-
-def _deadline_passed(state: State, fact: e.DeadlinePassed, seq: int) -> None:
-    turn = _share(state, fact.turn)
-    turn.soft = True
-    turn.hard = turn.hard or fact.which == "hard"
-
-
-def _cancel_requested(state: State, fact: e.CancelRequested, seq: int) -> None:
-    _remember_request(state, fact.request)
-    if state.turn is not None and state.turn.id == fact.turn:
-        state.turn.cancel, state.turn.cancelled_at = fact.cause, seq
-
-
 def _turn_ended(state: State, fact: e.TurnEnded, seq: int) -> None:
     turn = state.turn
-    if turn is None:
-        asked, _ = state.waiting.pop(0), state.waiting_seq.pop(0)
+    if turn is None or turn.id != fact.turn:
+        place = [asked.turn for asked in state.waiting].index(fact.turn)
+        asked, _ = state.waiting.pop(place), state.waiting_seq.pop(place)
         question = asked.items[0]
+        state.called_off.pop(fact.turn, None)
     else:
         question = turn.items[turn.question]
-    state.turn = None
-    state.spent = state.spent + fact.spent
+        state.turn, state.doubts, state.recorded = None, {}, {}
+    state.spent = state.spent + fact.spent - (turn.before if turn is not None and turn.id == fact.turn else NOTHING)
     closed = Closed(
         turn=fact.turn,
         question=msgspec.structs.replace(question, body=None),
@@ -359,6 +326,7 @@ def _of_the_house(state: State, fact: e.Fact, seq: int) -> None:
 
 _ROWS: dict[type, Callable[[State, Any, int], None]] = {
     e.SessionOpened: _session_opened,
+    e.SessionForked: inherit,
     e.TurnRequested: _turn_requested,
     e.TurnStarted: _turn_started,
     e.PlanPatched: _plan_patched,
@@ -372,18 +340,15 @@ _ROWS: dict[type, Callable[[State, Any, int], None]] = {
     e.StepEnded: _step_ended,
     e.ItemsWithdrawn: _items_withdrawn,
     e.ScopeStarted: _scope_started,
-    e.ScopeCancelled: _scope_cancelled,
     e.ScopeEnded: _scope_ended,
+    e.UnwindStarted: deeds.unwound,
     e.AnswerJudged: _answer_judged,
     e.Asked: _asked,
     e.Answered: _answered,
     e.AskExpired: _ask_expired,
-    e.TurnParked: _turn_parked,
-    e.TurnUnparked: _turn_unparked,
-    e.DeadlinePassed: _deadline_passed,
-    e.CancelRequested: _cancel_requested,
     e.TurnEnded: _turn_ended,
     e.MemoryKept: _memory_kept,
     e.RelationsChanged: _of_the_house,
     e.FolderSynced: _of_the_house,
+    **HALTS,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from standpipe.core.amounts import NOTHING, Amounts, Balance, Limits, Move
 from standpipe.core.details import NOT_SENT
-from standpipe.core.events import Fact, TurnEnded, TurnStarted
+from standpipe.core.events import Fact, SessionForked, TurnEnded, TurnStarted
 from standpipe.core.items import ITEM_OVERHEAD_BYTES
 from standpipe.core.state import Call, State, Turn
 from standpipe.core.tools import AgentSpec
@@ -82,8 +82,8 @@ def final_ms(deadline_ms: int) -> int:
 
 
 def free(turn: Turn, *, final: bool) -> Amounts:
-    """What a new call may hold: everything not spent or held, the reserve only for the final call."""
-    left = turn.limits.amounts - turn.spent - turn.held
+    """What a new call may hold: everything not spent, held or kept for effects, the reserve only for the final call."""
+    left = turn.limits.amounts - turn.spent - turn.held - turn.kept
     return left if final else left - turn.reserve
 
 
@@ -150,17 +150,20 @@ def account_room(policy: Policy, state: State, balances: dict[str, Balance], nam
 
 
 def moves(policy: Policy, state: State, fact: Fact) -> tuple[Move, ...]:
-    """The ledger moves that belong to a fact: a turn's slice is held when it starts, settled when it ends.
+    """The ledger moves that belong to a fact: a turn's slice is held when it starts, settled when it ends; in a fork of a
+    session with an open turn, what is left of the slice.
 
     `state` is the one before the fact is applied.
     """
     turn = state.turn
+    if isinstance(fact, SessionForked):
+        return tuple(Move(name, held=fact.microusd, limit=account_limit(policy, state, name)) for name in fact.accounts)
     if isinstance(fact, TurnStarted):
         held = fact.limits.amounts.microusd
         return tuple(Move(name, held=held, limit=account_limit(policy, state, name)) for name in fact.accounts)
     if isinstance(fact, TurnEnded) and turn is not None:
-        held = turn.limits.amounts.microusd
-        return tuple(Move(name, held=-held, spent=fact.spent.microusd) for name in turn.accounts)
+        held = turn.limits.amounts.microusd - turn.before.microusd
+        return tuple(Move(name, held=-held, spent=fact.spent.microusd - turn.before.microusd) for name in turn.accounts)
     return ()
 
 

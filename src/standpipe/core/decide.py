@@ -13,7 +13,7 @@ from standpipe.core import budget, context, endings, gate, pending, plan, reply,
 from standpipe.core import events as e
 from standpipe.core.amounts import Limits, Move
 from standpipe.core.apply import apply
-from standpipe.core.details import NOT_SENT, Step, Why
+from standpipe.core.details import NOT_SENT, Step, Why, outranks
 from standpipe.core.ids import item_id, step_id
 from standpipe.core.items import Draft, Item, Label, Text, ToolCall, place
 from standpipe.core.record import Recorder
@@ -23,6 +23,8 @@ from standpipe.core.world import World
 
 FINISH = "finish: "
 """The code of a patch that asks for the answer with what there is begins so; what follows is the turn's reason."""
+CUT_SHORT = "It was told to stop before everything was done."
+"""The gap of an answer that was asked for only because of a cancellation."""
 EVENTS_MAX = 10_000
 """More than any decision can have; a bound that turns a livelock into a crash that says where."""
 
@@ -37,6 +39,8 @@ def decide(state: State, world: World, now: int) -> list[e.Event]:
     What holds for a turn holds for every open scope of it: each is judged like a state of its own, the turn last. But first
     those are told to stop whom nobody needs any more.
     """
+    if state.called_off:
+        return [*_call_off(state)]
     if state.turn is None:
         return [*_start(state, world, now)]
     for share, rules in ((state, _ORDER[:1]), *((share, _ORDER) for share in shares(state))):
@@ -80,9 +84,12 @@ def _settle(state: State, world: World, now: int) -> Facts:
 def _watch_time(state: State, world: World, now: int) -> Facts:
     """Deadlines stand still while the turn is parked; what a person was asked expires on its own."""
     turn = _turn(state)
-    if not turn.asks and (turn.parked_at or now < turn.soft_at or (now < turn.deadline_at and turn.soft)):
+    grace = turn.let_go_at and not turn.let_go and now >= turn.let_go_at
+    if not turn.asks and not grace and (turn.parked_at or now < turn.soft_at or (now < turn.deadline_at and turn.soft)):
         return ()
     record = Recorder(state.seq)
+    if grace:
+        record.add(e.DeadlinePassed(turn.id, "grace"), turn.cancelled_at)
     for ask in turn.asks.values():
         if not ask.outcome and ask.step in turn.live and now >= ask.until:
             record.add(e.AskExpired(ask.id), ask.asked)
@@ -110,7 +117,7 @@ def _withdraw(state: State, world: World, now: int) -> Facts:
 
 
 def _over(turn: Turn) -> bool:
-    return bool(turn.cancel) or turn.hard
+    return turn.stopped or turn.hard
 
 
 def _recall(state: State, world: World, now: int) -> Facts:
@@ -119,12 +126,14 @@ def _recall(state: State, world: World, now: int) -> Facts:
     if not turn.scopes:
         return ()
     record = Recorder(state.seq)
-    ending = turn.cancel or ("deadline" if turn.hard else "answered" if turn.answered else "")
+    ending = turn.cancel if turn.stopped else "deadline" if turn.hard else "answered" if turn.answered else ""
     for scope in turn.scopes.values():
         gone = turn.steps[turn.calls[scope.id].step].spec.item in turn.withdrawn
-        cause = ending or ("withdrawn" if gone else "")
-        if cause and not scope.cancel:
-            record.add(e.ScopeCancelled(scope.id, cause), turn.cancelled_at or turn.judged, scope.started)
+        firm = ending or ("withdrawn" if gone else "")
+        level = "firm" if firm else turn.level
+        if outranks(level, scope.level) and (level != "firm" or not scope.stopped):
+            told = e.ScopeCancelled(scope.id, firm or turn.cancel, level)
+            record.add(told, turn.cancelled_at or turn.judged, scope.started)
     return record.events
 
 
@@ -167,7 +176,7 @@ def _unpark(state: State, world: World, now: int) -> Facts:
     record = Recorder(state.seq)
     closed = [a for t in pending.open_turns(state) for a in t.asks.values() if a.outcome and a.step in t.live]
     called_off = [scope.cancelled_at for scope in turn.scopes.values() if scope.cancel]
-    if closed or called_off or turn.cancel:
+    if closed or called_off or turn.level:
         shift = now - turn.parked_at
         causes = (*(a.asked for a in closed), *called_off, turn.cancelled_at)
         record.add(e.TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift), *causes)
@@ -180,7 +189,7 @@ def _finish(state: State, world: World, now: int) -> Facts:
     if turn.open or turn.parked_at:
         return ()
     record, last = Recorder(state.seq), turn.last_model_step
-    if turn.cancel:
+    if turn.stopped or (turn.cancel and not turn.live and not turn.answered and not _found(turn)):
         _end(state, world, record, ("cancelled", turn.cancel))
     elif turn.answered:
         for id in turn.live:
@@ -188,12 +197,22 @@ def _finish(state: State, world: World, now: int) -> Facts:
         if not record.events:
             _end_answered(state, world, record)
     elif turn.hard:
-        _end(state, world, record, ("failed", "deadline"))
+        _end(state, world, record, _unsaid(turn, "deadline"))
     elif not turn.live and last is not None and last.spec.final and last.ended:
         fault = turn.calls[last.call].fault if last.call else None
         why = fault.code if turn.agent and fault is not None else last.refused or "no model could answer"
-        _end(state, world, record, ("failed", why))
+        _end(state, world, record, _unsaid(turn, why))
     return record.events
+
+
+def _found(turn: Turn) -> bool:
+    """Whether there is anything that an answer could be made from."""
+    return any(i.kind in ("passage", "data", "answer") and i.id not in turn.withdrawn for i in turn.items.values())
+
+
+def _unsaid(turn: Turn, why: str) -> tuple[str, str]:
+    """How a turn ends that has no answer: as cancelled where it was told to stop, else as failed, and why."""
+    return ("cancelled", turn.cancel) if turn.cancel else ("failed", why)
 
 
 def _end(state: State, world: World, record: Recorder, how: tuple[str, str], item: Item | None = None) -> None:
@@ -201,15 +220,16 @@ def _end(state: State, world: World, record: Recorder, how: tuple[str, str], ite
     turn = _turn(state)
     items = (item,) if item is not None else ()
     last = turn.last_model_step
-    cause = turn.cancelled_at or turn.judged or (last.ended if last is not None else 0) or turn.started
+    said = turn.judged if items else 0
+    cause = said or turn.cancelled_at or turn.judged or (last.ended if last is not None else 0) or turn.started
     if turn.agent:
         tools = {t.name for t in world.agent(turn.agent).tools if t.effect != "read"}
         acted = any(c.target in tools and not (c.fault and c.fault.code == NOT_SENT) for c in turn.calls.values())
         ended = e.ScopeEnded(turn.id, *how, turn.spent, acted, items)
-        record.add(ended, cause, *(step.ended for step in turn.steps.values()))
+        record.add(ended, cause, turn.cancelled_at, *(step.ended for step in turn.steps.values()))
         return
     unknown = (*(s.spec.id for s in turn.steps.values() if s.outcome == "unknown"), *turn.unknown)
-    record.add(e.TurnEnded(turn.id, *how, turn.spent, items, tuple(turn.withdrawn_sources), unknown), cause)
+    record.add(e.TurnEnded(turn.id, *how, turn.spent, items, tuple(turn.withdrawn_sources), unknown), cause, turn.cancelled_at)
 
 
 def _lost(turn: Turn) -> list[str]:
@@ -224,11 +244,14 @@ def _lost(turn: Turn) -> list[str]:
 def _end_answered(state: State, world: World, record: Recorder) -> None:
     turn = _turn(state)
     step = turn.steps[turn.items[turn.answer_call].step]
-    move, answer, label = reply.composed(turn, turn.calls[step.call], _lost(turn))
+    cut_short = step.why == f"{FINISH}cancelled"
+    move, answer, label = reply.composed(turn, turn.calls[step.call], _lost(turn) + [CUT_SHORT] * cut_short)
     origin = f"agent:{turn.agent}" if turn.agent else move.origin
     reason = step.why.removeprefix(FINISH) if step.spec.final else "gaps" if answer.gaps else "answered"
     how = ("partial" if answer.gaps or not answer.sentences else "completed", reason)
     answers, at = move.id, step.spec.id
+    if turn.cancel and not (answer.sentences or answer.claims or answer.value is not None):
+        return _end(state, world, record, ("cancelled", turn.cancel))
     if turn.agent:
         empty = supervise.emptiness(answer, move.body, typed=world.agent(turn.agent).answer is not None)
         how = ("failed", empty) if empty else how
@@ -250,7 +273,9 @@ def _extend(state: State, world: World, now: int) -> Facts:
         return record.events
     task = "synthesize" if any(s.spec.kind == "model" and s.outcome == "done" for s in turn.steps.values()) else "plan"
     out = ""
-    if turn.soft:
+    if turn.level:
+        out = "cancelled"
+    elif turn.soft:
         out = "deadline"
     elif last is not None and last.outcome in ("refused", "failed"):
         out = last.refused or "no model"
@@ -258,7 +283,7 @@ def _extend(state: State, world: World, now: int) -> Facts:
         out = "budget"
     step = Step(id=step_id(turn.id, len(turn.steps) + 1), kind="model", does="synthesize" if out else task, final=bool(out))
     since = last.added if last is not None else 0
-    causes = [s.ended for s in turn.steps.values() if s.added >= since]
+    causes = [turn.cancelled_at, *(s.ended for s in turn.steps.values() if s.added >= since)]
     record.add(e.PlanPatched(turn.id, turn.epoch + 1, Why(FINISH + out if out else "continue"), (step,)), *causes)
     return record.events
 
@@ -321,6 +346,14 @@ _ORDER: tuple[Callable[[State, World, int], Facts], ...] = (
     _knock,
     _park,
 )
+
+
+def _call_off(state: State) -> Facts:
+    """A message that waits and is not wanted any more ends without ever having begun."""
+    record = Recorder(state.seq)
+    for turn, (cause, seq) in state.called_off.items():
+        record.add(e.TurnEnded(turn, "cancelled", cause), seq)
+    return record.events
 
 
 def _start(state: State, world: World, now: int) -> Facts:

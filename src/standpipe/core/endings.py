@@ -57,7 +57,7 @@ def end_agent(turn: Turn, step: StepState, call: Call, record: Recorder) -> None
     source = turn.items.get(step.spec.item)
     items: tuple[Item, ...] = ()
     if outcome != "done" and not call.items and source is not None and source.id not in turn.withdrawn:
-        said = supervise.words(reason)
+        said = supervise.words_of(call, reason)
         items = (reply.failure(record, source, reason, f"{said[0].upper()}{said[1:]}.", step.spec.id),)
     record.add(StepEnded(step.spec.id, outcome, "" if outcome == "done" else reason, items), call.ended)
 

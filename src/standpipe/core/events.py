@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from standpipe.core.amounts import NOTHING, Amounts, Limits
-from standpipe.core.details import Fault, Manifest, Passed, Permit, Route, Step, Usage, Verdict, Why
+from standpipe.core.details import Effect, Fault, Manifest, Passed, Permit, Recorded, Route, Step, Usage, Verdict, Why
 from standpipe.core.items import Item, Source
 
 Cause = int | str
@@ -30,6 +30,24 @@ class SessionOpened(Fact, frozen=True):
     tenant: str
     principal: str
     agent: str
+
+
+class SessionForked(Fact, frozen=True):
+    """A session of its own began, which shares the log of `parent` up to event `at`, whose frame has digest `head`.
+
+    What the parent holds stays the parent's. For a turn that was open there the fork holds `microusd` on `accounts`, and every
+    instant of it moved by `later_ms`. `recorded` is what calls of the rest of that turn came to in the parent, by their
+    intent: the same calls come to it here, and nothing is performed.
+    """
+
+    session: str
+    parent: str
+    at: int
+    head: str
+    later_ms: int = 0
+    microusd: int = 0
+    accounts: tuple[str, ...] = ()
+    recorded: tuple[Recorded, ...] = ()
 
 
 class TurnRequested(Fact, frozen=True):
@@ -65,7 +83,12 @@ class PlanPatched(Fact, frozen=True):
 
 
 class CallGranted(Fact, frozen=True):
-    """The gate let a call through: it may be performed once this fact is acknowledged. `key` is its idempotency key."""
+    """The gate let a call through: it may be performed once this fact is acknowledged. `key` is its idempotency key.
+
+    `recorded` is the event of the session forked from that says what it came to: then nothing is performed. `purpose` is
+    details.ASK or details.UNDO where the call does not do what its step's tool does; `effect` is there where it may change the
+    world.
+    """
 
     call: str
     step: str
@@ -76,6 +99,9 @@ class CallGranted(Fact, frozen=True):
     key: str
     route: Route | None = None
     manifest: Manifest | None = None
+    recorded: int = 0
+    purpose: str = ""
+    effect: Effect | None = None
 
 
 class CallRefused(Fact, frozen=True):
@@ -165,10 +191,11 @@ class ScopeStarted(Fact, frozen=True):
 
 
 class ScopeCancelled(Fact, frozen=True):
-    """What a specialist works on is not wanted any more."""
+    """What a specialist works on is not wanted any more: at `level` soft it still answers with what it has."""
 
     scope: str
     cause: str
+    level: str = "firm"
 
 
 class ScopeEnded(Fact, frozen=True):
@@ -238,24 +265,42 @@ class TurnUnparked(Fact, frozen=True):
 
 
 class DeadlinePassed(Fact, frozen=True):
-    """Time is up for a turn or a scope: `soft`, only the answer may still be worked on; `hard`, it ends now."""
+    """Time is up for a turn or a scope: `soft`, only the answer may still be worked on; `hard`, it ends now; `grace`, it was
+    cancelled hard and even effects under way are let go of."""
 
     turn: str
     which: str
 
 
 class CancelRequested(Fact, frozen=True):
-    """Somebody with the right to do so wants the turn to end."""
+    """Somebody with the right to do so wants the turn to end, at a level of details.LEVELS.
+
+    `scope` is the specialist's call where only that shall end, or "session" where all turns of it shall. At level hard, effects
+    under way are let go of at `until`.
+    """
 
     turn: str
     request: str
     cause: str
+    level: str = "firm"
+    scope: str = ""
+    until: int = 0
+
+
+class UnwindStarted(Fact, frozen=True):
+    """A turn or a scope will end failed or cancelled, and first takes back what it did, until `until` (ms since 1970)."""
+
+    turn: str
+    outcome: str
+    reason: str
+    until: int
 
 
 class TurnEnded(Fact, frozen=True):
     """The turn is over: completed, partial, failed or cancelled. `items` is the answer, where there is one.
 
-    `withdrawn` are sources that could not be used to the end, `unknown` steps that may or may not have taken effect.
+    `withdrawn` are sources that could not be used to the end, `unknown` steps that may or may not have taken effect, `standing`
+    steps whose effect should have been taken back and was not, or perhaps not.
     """
 
     turn: str
@@ -265,6 +310,19 @@ class TurnEnded(Fact, frozen=True):
     items: tuple[Item, ...] = ()
     withdrawn: tuple[Source, ...] = ()
     unknown: tuple[str, ...] = ()
+    standing: tuple[str, ...] = ()
+
+
+class SessionParked(Fact, frozen=True):
+    """Whoever drove the session came to grief at the same place of its log again and again: nobody drives it any more."""
+
+    reason: str
+
+
+class SessionUnparked(Fact, frozen=True):
+    """Somebody wants the session to be driven again."""
+
+    request: str
 
 
 class MemoryKept(Fact, frozen=True):
@@ -301,49 +359,18 @@ class FolderSynced(Fact, frozen=True):
     governed: bool = False
 
 
-SessionFact = (
-    SessionOpened
-    | TurnRequested
-    | TurnStarted
-    | PlanPatched
-    | CallGranted
-    | CallRefused
-    | CallCompleted
-    | CallFailed
-    | CallCancelled
-    | CallInterrupted
-    | HoldSettled
-    | StepEnded
-    | ItemsWithdrawn
-    | ScopeStarted
-    | ScopeCancelled
-    | ScopeEnded
-    | AnswerJudged
-    | Asked
-    | Answered
-    | AskExpired
-    | TurnParked
-    | TurnUnparked
-    | DeadlinePassed
-    | CancelRequested
-    | TurnEnded
-    | MemoryKept
-)
+TurnFact = TurnRequested | TurnStarted | PlanPatched | AnswerJudged | TurnParked | TurnUnparked | DeadlinePassed | TurnEnded
+CallFact = CallGranted | CallRefused | CallCompleted | CallFailed | CallCancelled | CallInterrupted | HoldSettled | StepEnded
+ScopeFact = ScopeStarted | ScopeCancelled | ScopeEnded | UnwindStarted
+PersonFact = Asked | Answered | AskExpired | CancelRequested
+LogFact = SessionOpened | SessionForked | SessionParked | SessionUnparked | ItemsWithdrawn | MemoryKept
+SessionFact = TurnFact | CallFact | ScopeFact | PersonFact | LogFact
 HouseFact = RelationsChanged | FolderSynced
 AnyFact = SessionFact | HouseFact
 
 INPUTS: tuple[type[Fact], ...] = (
-    SessionOpened,
-    TurnRequested,
-    CallCompleted,
-    CallFailed,
-    CallCancelled,
-    CallInterrupted,
-    Answered,
-    CancelRequested,
-    MemoryKept,
-    RelationsChanged,
-    FolderSynced,
+    *(SessionOpened, SessionForked, SessionParked, SessionUnparked, TurnRequested, Answered, CancelRequested),
+    *(CallCompleted, CallFailed, CallCancelled, CallInterrupted, MemoryKept, RelationsChanged, FolderSynced),
 )
 """Facts that come from outside: outcomes and admitted wishes. Every other fact is a decision, and replay re-makes it."""
 

@@ -31,6 +31,9 @@ def knock(state: State, world: World, now: int) -> Recorder:
     slots = (plan.SCOPE_CALLS_MAX if turn.agent else plan.OPEN_CALLS_MAX) - len(turn.open)
     spent = Amounts()
     for step in plan.ready(turn):
+        if turn.level and not step.spec.final:
+            _refuse(record, turn, step, "cancelled", "The work was told to stop: nothing new is begun.")
+            continue
         if slots <= 0:
             break
         if step.spec.kind == "person":

@@ -53,7 +53,7 @@ def performed(turn: Turn) -> list[Call]:
 
 
 def _wanted(turn: Turn, call: Call) -> bool:
-    if turn.cancel or turn.answered:
+    if turn.stopped or turn.answered:
         return False
     return call.route is None or not any(id in turn.shown for id in turn.withdrawn)
 
@@ -68,4 +68,6 @@ def wakes(state: State) -> int | None:
         times += [ask.until for ask in share.asks.values() if not ask.outcome and ask.step in share.live]
         if not share.parked_at and not share.hard:
             times.append(share.deadline_at if share.soft else share.soft_at)
+        if share.let_go_at and not share.let_go:
+            times.append(share.let_go_at)
     return min(times, default=None)

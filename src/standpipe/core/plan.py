@@ -7,7 +7,7 @@ from typing import Any
 from standpipe.core.control import PlannedStep
 from standpipe.core.details import Step
 from standpipe.core.ids import step_id
-from standpipe.core.items import ToolCall
+from standpipe.core.items import Item, ToolCall
 from standpipe.core.state import StepState, Turn
 from standpipe.core.tools import AgentSpec
 
@@ -29,7 +29,12 @@ def ready(turn: Turn) -> list[StepState]:
 def move_of(turn: Turn, step: Step) -> ToolCall | None:
     """The tool and arguments a step performs, from the call item it came from; None if that was withdrawn or erased."""
     item = turn.items.get(step.item)
-    if item is None or item.id in turn.withdrawn or not isinstance(item.body, ToolCall):
+    return moved(item, step) if item is not None and item.id not in turn.withdrawn else None
+
+
+def moved(item: Item, step: Step) -> ToolCall | None:
+    """The tool and arguments of a step in the call item that it came from; None if that was erased."""
+    if not isinstance(item.body, ToolCall):
         return None
     if not step.planned:
         return item.body
@@ -56,7 +61,7 @@ def names(turn: Turn) -> dict[str, str]:
 
 def room(turn: Turn) -> int:
     """How many steps the plan can still grow by while one is kept for the final call."""
-    return turn.limits.amounts.steps - turn.spent.steps - turn.reserve.steps
+    return turn.limits.amounts.steps - turn.spent.steps - turn.reserve.steps - turn.kept.steps
 
 
 def contracted(planned: tuple[PlannedStep, ...], steps_max: int) -> tuple[int, ...]:

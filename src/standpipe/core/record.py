@@ -6,7 +6,7 @@ from standpipe.core.events import AnyFact, Cause, Event
 
 REFUSALS = frozenset(
     (
-        *("arguments", "budget", "contracted", "deadline", "denied", "expired", "no model", "not offered", "not_found"),
+        *("arguments", "budget", "cancelled", "contracted", "deadline", "denied", "expired", "no model", "not offered", "not_found"),
         *("second answer", "second question", "steps"),
     )
 )

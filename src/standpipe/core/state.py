@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from standpipe.core.amounts import NOTHING, Amounts, Limits
-from standpipe.core.details import Fault, Manifest, Permit, Route, Step, Verdict
+from standpipe.core.details import Effect, Fault, Manifest, Permit, Route, Step, Verdict
 from standpipe.core.events import TurnRequested
 from standpipe.core.ids import scope_of
 from standpipe.core.items import Item, Source
@@ -45,10 +45,16 @@ class Call(msgspec.Struct):
     scope: bool = False
     acted: bool = False
     spent: Amounts = NOTHING
+    purpose: str = ""
+    recorded: int = 0
 
 
 class StepState(msgspec.Struct):
-    """A step of the plan: its latest call, how it ended (empty: it has not), and which events added and ended it."""
+    """A step of the plan: its latest call, how it ended (empty: it has not), and which events added and ended it.
+
+    `effect` is that of its latest attempt that may change the world, `asked` how often it was asked since what came of it, `kept`
+    what is set aside for that and for taking it back.
+    """
 
     spec: Step
     added: int
@@ -64,6 +70,25 @@ class StepState(msgspec.Struct):
     ended: int = 0
     refused: str = ""
     items: list[str] = []
+    effect: Effect | None = None
+    asked: int = 0
+    kept: Amounts = NOTHING
+
+
+class Deed(msgspec.Struct, frozen=True):
+    """An effect that can be taken back: by which agent and step, under which key, its arguments' item and its result.
+
+    `undo` is the key of its compensation, `keep` what is set aside for that, `ended` the event that says that it is done.
+    """
+
+    agent: str
+    step: Step
+    key: str
+    undo: str
+    keep: Amounts
+    move: Item | None
+    items: tuple[Item, ...]
+    ended: int
 
 
 class Ask(msgspec.Struct):
@@ -92,7 +117,10 @@ class Turn(msgspec.Struct):
 
     `live` are steps that have not ended, `open` calls that have not, `unsettled` those still held for, `scopes` those open.
     `unknown` are steps of scopes that may have taken effect, and their tools; `delegated` are the item and the step of the turn
-    that a scope works for.
+    that a scope works for. `before` was spent on it before the session was forked. `kept` is set aside for what may have to follow an effect; `deeds` are effects by step that can be
+    taken back, `standing` those of scopes that should have been and were not; `unwind` says how it ends once that is done.
+    `soft`: nothing new may begin but the final call. `cancel` is why it was told to stop, `level` how and
+    `cancelled_at` by which event; at `let_go_at` (ms since 1970) effects under way are let go of, and `let_go` says that they are.
     """
 
     id: str
@@ -108,6 +136,7 @@ class Turn(msgspec.Struct):
     started: int
     spent: Amounts = NOTHING
     held: Amounts = NOTHING
+    before: Amounts = NOTHING
     epoch: int = 0
     steps: dict[str, StepState] = {}
     live: dict[str, None] = {}
@@ -124,6 +153,11 @@ class Turn(msgspec.Struct):
     parts_item: str = ""
     asks: dict[str, Ask] = {}
     scopes: dict[str, Turn] = {}
+    kept: Amounts = NOTHING
+    deeds: dict[str, Deed] = {}
+    standing: dict[str, str] = {}
+    unwind: tuple[str, str] | None = None
+    unwind_until: int = 0
     unknown: dict[str, str] = {}
     agent: str = ""
     delegated: tuple[str, str] = ("", "")
@@ -135,7 +169,15 @@ class Turn(msgspec.Struct):
     soft: bool = False
     hard: bool = False
     cancel: str = ""
+    level: str = ""
     cancelled_at: int = 0
+    let_go_at: int = 0
+    let_go: bool = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop at once: cancelled firmly or hard."""
+        return self.level in ("firm", "hard")
 
     @property
     def answered(self) -> bool:
@@ -162,7 +204,11 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct):
-    """One session at one position of its log."""
+    """One session at one position of its log.
+
+    `called_off` are waiting turns that were cancelled, with the cause and the event; `parked` is why nobody drives the session.
+    `parent` is the session that it was forked from, `recorded` the events there that say, by intent, what calls came to.
+    """
 
     session: str = ""
     tenant: str = ""
@@ -174,10 +220,27 @@ class State(msgspec.Struct):
     turn: Turn | None = None
     waiting: list[TurnRequested] = []
     waiting_seq: list[int] = []
+    called_off: dict[str, tuple[str, int]] = {}
+    parked: str = ""
     closed: list[Closed] = []
     requests: list[str] = []
     spent: Amounts = NOTHING
     tried: Tried = msgspec.field(default_factory=Tried)
+    doubts: dict[str, None] = {}
+    parent: str = ""
+    recorded: dict[str, list[int]] = {}
+
+
+def open_turn(state: State) -> Turn:
+    """The open turn, which a fact belongs to."""
+    assert state.turn is not None, "a fact of a turn outside of one"
+    return state.turn
+
+
+def share_named(state: State, name: str) -> Turn:
+    """The scope of that name, or in which the call or ask of that name stands; else the turn itself."""
+    turn = open_turn(state)
+    return turn.scopes.get(name) or turn.scopes.get(scope_of(name)) or turn
 
 
 def shares(state: State) -> list[State]:

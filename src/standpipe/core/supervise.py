@@ -16,6 +16,7 @@ UNSUPPORTED = "unsupported"
 """The reason of a scope that answered, but with nothing that its checks let pass."""
 SCHEMA = "schema"
 """The reason of a scope whose result does not fit the schema that its agent declares."""
+TOLD_TO_STOP = "it was told to stop"
 
 _FINAL = frozenset(("budget", "not_found", "arguments", "steps", "withdrawn", NOTHING_FOUND))
 _WORDS = {
@@ -40,11 +41,12 @@ def supervise(step: StepState, call: Call, *, late: bool) -> str:
     """
     if call.outcome == "completed":
         return "done"
-    if call.outcome == "cancelled" and reason_of(call) != "withdrawn":
+    if call.outcome == "cancelled" and reason_of(call) == "answered":
         return "cancelled"
     if step.spec.optional:
         return "dropped"
-    again = step.attempts <= RETRIES_MAX and reason_of(call) not in _FINAL and not late and not call.acted
+    called_off = call.outcome == "cancelled" or late
+    again = step.attempts <= RETRIES_MAX and reason_of(call) not in _FINAL and not called_off and not call.acted
     return "" if again else "failed"
 
 
@@ -69,8 +71,18 @@ def reason_of(call: Call) -> str:
 def losses(turn: Turn) -> list[str]:
     """In a sentence each, what an answer lacks without the specialists that were lost."""
     lost = [s for s in turn.steps.values() if s.spec.kind == "agent" and s.outcome in LOST and s.reason != "answered"]
-    names = ((f"The specialist `{s.spec.does}`" if s.spec.does != "?" else "A specialist", s.reason) for s in lost)
-    return [f"{name} was lost: {words(reason)}." for name, reason in names]
+    names = ((f"The specialist `{s.spec.does}`" if s.spec.does != "?" else "A specialist", _why(turn, s)) for s in lost)
+    return [f"{name} was lost: {why}." for name, why in names]
+
+
+def _why(turn: Turn, step: StepState) -> str:
+    call = turn.calls.get(step.call)
+    return words(step.reason) if call is None else words_of(call, step.reason)
+
+
+def words_of(call: Call, reason: str) -> str:
+    """Why an attempt that is over came to nothing, in words."""
+    return TOLD_TO_STOP if call.outcome == "cancelled" and reason != "withdrawn" else words(reason)
 
 
 def words(reason: str) -> str:

@@ -12,7 +12,8 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A tool as rules and models see it. `parameters` is a JSON Schema.
 
     `effect` is "read", "write" or "irreversible"; `idempotent` says that the same key twice acts once; `resource` is a
-    template over the arguments ("incident:{id}") of what a call touches; `approval` asks a person first.
+    template over the arguments ("incident:{id}") of what a call touches; `approval` asks a person first. `reconcile` says that it
+    can be asked what came of a key, `compensate` that it can take back what it did.
     """
 
     name: str
@@ -23,6 +24,8 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     idempotent: bool = False
     approval: bool = False
     timeout_ms: int = 30_000
+    reconcile: bool = False
+    compensate: bool = False
 
     @cached_property
     def bytes(self) -> int:

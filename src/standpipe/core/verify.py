@@ -22,6 +22,7 @@ REPEATABLE, ONCE = "repeatable", "once"
 Effects = Mapping[str, Mapping[str, str]]
 """By digest of a world's agents part: REPEATABLE or ONCE by tool name; tools that only read are left out."""
 
+LEVELS, NEVER = ("", "soft", "firm", "hard"), 2**63
 OUTCOMES = ("completed", "partial", "failed", "cancelled")
 
 
@@ -63,7 +64,8 @@ class _Share(msgspec.Struct):
     asks: dict[str, bool] = {}
     parked: bool = False
     soft: bool = False
-    cancelled: bool = False
+    cancelled: str = ""
+    until: int = 0
 
     def used(self) -> Amounts:
         return sum((c.hold for c in self.calls.values() if c.hold is not None), self.spent)
@@ -83,7 +85,8 @@ class _Audit:
         self.open: dict[str, _Share] = {}
         self.unknown: set[str] = set()
         self.turns: set[str] = set()
-        self.asked: dict[str, None] = {}
+        self.asked: dict[str, bool] = {}
+        self.parked = False
         self.over: dict[str, bool] = {}
         self.keys: dict[str, str] = {}
 
@@ -124,7 +127,7 @@ class _Audit:
     def requested(self, fact: e.TurnRequested) -> None:
         self.must(fact.items and fact.turn not in self.turns, f"{fact.turn} asks nothing, or did before")
         self.turns.add(fact.turn)
-        self.asked[fact.turn] = None
+        self.asked[fact.turn] = False
 
     def begun(self, fact: e.TurnStarted) -> None:
         self.must(self.turn is None, "another turn is still open")
@@ -161,7 +164,8 @@ class _Audit:
         self.must(fact.hold != NOTHING, "nothing is held for it")
         owner = self.keys.setdefault(fact.key, f"{turn.name}.{fact.step}")
         self.must(fact.key and owner == f"{turn.name}.{fact.step}", f"it has no key, or that of {owner}")
-        self.must(not (share.cancelled or turn.cancelled or turn.parked), f"{share.name} is parked or cancelled")
+        stopped = {share.cancelled, turn.cancelled} & {"firm", "hard"}
+        self.must(not (stopped or turn.parked or self.parked), f"{share.name} is parked or cancelled")
         self.must(fact.deadline_at <= share.deadline_at, f"{share.name} ends before it")
         for call in (c for c in before if c.acted or fact.target in self.acts):
             doubtful = self.acts.get(fact.target) == ONCE and call.outcome in _DOUBTFUL
@@ -222,8 +226,10 @@ class _Audit:
 
     def unwanted(self, share: _Share, fact: e.ScopeCancelled) -> None:
         scope = self.open.get(fact.scope, share)
-        self.must(scope is not share and not scope.cancelled and fact.cause, f"{fact.scope} is not open, or cancelled before")
-        scope.cancelled = scope.cancelled or scope is not share
+        raised = scope is not share and LEVELS.index(fact.level) > LEVELS.index(scope.cancelled)
+        self.must(raised and fact.cause, f"{fact.scope} is not open, or cancelled before")
+        if raised:
+            scope.cancelled, scope.soft = fact.level, True
 
     def rejoined(self, share: _Share, fact: e.ScopeEnded) -> None:
         call = share.calls.get(fact.scope)
@@ -243,7 +249,9 @@ class _Audit:
         self.must(all(c.ended and c.hold is None for c in share.calls.values()), "a call is not over, or not settled")
         self.must(share.steps.keys() <= share.over.keys() and not share.parked, "it is parked, or a step has not ended")
         self.must(fact.spent == share.spent, "its cost is not the sum of what was settled")
-        self.must((fact.outcome == "cancelled") == share.cancelled, "cancelled is what somebody cancelled, and nothing else")
+        never = "cancelled" if not share.cancelled else "failed"
+        said = fact.outcome == "cancelled" or share.cancelled in ("", "soft")
+        self.must(fact.outcome != never and said, "cancelled is what somebody cancelled, and nothing else")
 
     def people(self, share: _Share, fact: e.Asked | e.Answered | e.AskExpired) -> None:
         fits = fact.ask not in share.asks if isinstance(fact, e.Asked) else share.asks.get(fact.ask)
@@ -260,22 +268,35 @@ class _Audit:
             share.deadline_at += shift
 
     def timed(self, share: _Share, fact: e.DeadlinePassed) -> None:
-        self.must(fact.which == "soft" or self.at >= share.deadline_at, "the deadline has not passed")
+        until = {"soft": 0, "hard": share.deadline_at, "grace": share.until or NEVER}[fact.which]
+        self.must(self.at >= until, "the deadline has not passed")
         share.soft = True
 
-    def cancelling(self, turn: _Share, fact: e.CancelRequested) -> None:
-        turn.cancelled = True
+    def cancelling(self, fact: e.CancelRequested) -> None:
+        if fact.turn in self.asked:
+            self.asked[fact.turn] = True
+            return
+        share = self.open.get(fact.turn if fact.scope in ("", "session") else fact.scope)
+        self.must(share is not None and fact.level in LEVELS, f"{fact.scope or fact.turn} is not open, or told so in other words")
+        if share is not None and LEVELS.index(fact.level) >= LEVELS.index(share.cancelled):
+            share.cancelled, share.soft, share.until = fact.level, True, fact.until
+
+    def halted(self, fact: e.SessionParked | e.SessionUnparked) -> None:
+        self.must(self.parked == isinstance(fact, e.SessionUnparked), "a session is parked and driven again by turns")
+        self.parked = not self.parked
 
     def ended(self, fact: e.TurnEnded) -> None:
-        turn, self.turn = self.turn, None
         self.must(fact.turn not in self.over, f"{fact.turn} ended before")
         self.must(fact.outcome in OUTCOMES and fact.reason, "no such outcome, or no reason")
         self.over[fact.turn] = bool(fact.items)
-        if turn is None:
-            self.must(fact.turn in self.asked and fact.outcome == "failed", f"{fact.turn} ends without having begun")
+        turn, wanted = self.turn, "cancelled" if self.asked.get(fact.turn) else "failed"
+        if turn is None or fact.turn in self.asked:
+            early = fact.turn in self.asked and fact.outcome == wanted and (turn is None or wanted == "cancelled")
+            self.must(early, f"{fact.turn} ends without having begun")
             self.must(fact.spent == NOTHING and not fact.items, "what never began costs nothing and answers nothing")
             self.asked.pop(fact.turn, None)
             return
+        self.turn = None
         self.open.pop(turn.name)
         self.must(fact.turn == turn.name, f"the open turn is {turn.name}")
         self.must(not self.open, f"{', '.join(self.open)} is still open")
@@ -294,6 +315,8 @@ _OUTSIDE: dict[type, Callable[[_Audit, Any], None]] = {
     e.TurnStarted: _Audit.begun,
     e.TurnEnded: _Audit.ended,
     e.MemoryKept: _Audit.kept,
+    e.CancelRequested: _Audit.cancelling,
+    **dict.fromkeys((e.SessionParked, e.SessionUnparked), _Audit.halted),
 }
 _INSIDE: dict[type, Callable[[_Audit, _Share, Any], None]] = {
     e.PlanPatched: _Audit.patched,
@@ -309,5 +332,4 @@ _INSIDE: dict[type, Callable[[_Audit, _Share, Any], None]] = {
     **dict.fromkeys((e.Asked, e.Answered, e.AskExpired), _Audit.people),
     **dict.fromkeys((e.TurnParked, e.TurnUnparked), _Audit.parking),
     e.DeadlinePassed: _Audit.timed,
-    e.CancelRequested: _Audit.cancelling,
 }

@@ -1,0 +1,54 @@
+"""What a fork takes over of the session it was forked from: everything but what that one holds and did; no rule stands here."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from standpipe.core.amounts import NOTHING, Amounts
+from standpipe.core.events import SessionForked
+from standpipe.core.state import State, Turn
+
+
+def spent_before(turn: Turn) -> Amounts:
+    """What a turn and its open scopes have used so far."""
+    return sum((share.spent for share in turn.scopes.values()), turn.spent)
+
+
+def inherit(state: State, fact: SessionForked, seq: int) -> None:
+    """The row of SessionForked in the table of `apply`: the session is another one, which has spent nothing yet."""
+    state.session, state.parent, state.spent, state.parked = fact.session, fact.parent, NOTHING, ""
+    state.recorded = {}
+    for one in fact.recorded:
+        state.recorded.setdefault(one.intent, []).append(one.seq)
+    turn = state.turn
+    if turn is None:
+        return
+    for share in (turn, *turn.scopes.values()):
+        _let_go(share)
+        _move(share, fact.later_ms)
+    turn.before = spent_before(turn)
+    amounts = turn.limits.amounts.capped(microusd=turn.before.microusd + fact.microusd)
+    turn.limits, turn.accounts = replace(turn.limits, amounts=amounts), fact.accounts
+
+
+def _let_go(share: Turn) -> None:
+    """What is held for calls that the parent made is the parent's, and so are its effects to take back and its approvals."""
+    for call in (share.calls[id] for id in share.unsettled):
+        if not call.scope:
+            share.held = share.held - call.hold
+            call.hold = NOTHING
+    for step in share.steps.values():
+        step.kept = NOTHING
+    share.kept, share.deeds = NOTHING, {}
+    share.asks = {id: ask for id, ask in share.asks.items() if (ask.kind, ask.outcome) != ("approval", "allowed")}
+
+
+def _move(share: Turn, by_ms: int) -> None:
+    """Every instant of the share, moved by the time that passed since the cut: none of it was the fork's."""
+    share.soft_at += by_ms
+    share.deadline_at += by_ms
+    for name in ("parked_at", "parked_until", "let_go_at", "unwind_until"):
+        if at := getattr(share, name):
+            setattr(share, name, at + by_ms)
+    for ask in share.asks.values():
+        ask.until += by_ms
