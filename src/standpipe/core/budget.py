@@ -161,7 +161,7 @@ def moves(policy: Policy, state: State, fact: Fact) -> tuple[Move, ...]:
     if isinstance(fact, TurnStarted):
         held = fact.limits.amounts.microusd
         return tuple(Move(name, held=held, limit=account_limit(policy, state, name)) for name in fact.accounts)
-    if isinstance(fact, TurnEnded) and turn is not None:
+    if isinstance(fact, TurnEnded) and turn is not None and turn.id == fact.turn:
         held = turn.limits.amounts.microusd - turn.before.microusd
         return tuple(Move(name, held=-held, spent=fact.spent.microusd - turn.before.microusd) for name in turn.accounts)
     return ()
@@ -171,9 +171,9 @@ def settled(call: Call, model: ModelSpec | None) -> Amounts:
     """What a call that is over really used, never more than its hold.
 
     Reported usage is priced; without it a model call that may have been worked on costs its whole hold, and one that
-    never reached its provider (`unavailable`) nothing but the attempt.
+    never reached its provider (`unavailable`) nothing but the attempt. One that holds nothing (a fork took it over) costs nothing.
     """
-    if call.fault is not None and call.fault.code == NOT_SENT:
+    if (call.fault is not None and call.fault.code == NOT_SENT) or call.hold == NOTHING:
         return NOTHING
     if call.scope:
         return call.spent

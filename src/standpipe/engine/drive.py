@@ -415,7 +415,7 @@ def row_of(state: State) -> SessionRow:
     """The session's row as its state says."""
     turn = state.turn
     running = "parked" if turn is not None and turn.parked_at else "running" if turn is not None or state.waiting else "idle"
-    spent = state.spent.microusd + (turn.spent.microusd if turn is not None else 0)
+    spent = state.spent.microusd + (turn.spent.microusd - turn.before.microusd if turn is not None else 0)
     return SessionRow(
         session=state.session,
         tenant=state.tenant,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 import msgspec
 
+from standpipe.core.events import SessionForked
 from standpipe.core.frames import decode_frame, digest_commit
 from standpipe.core.ids import digest_bytes
 
@@ -31,14 +32,21 @@ class Commit(NamedTuple):
 
 
 def frame_faults(
-    frames: Iterable[StoredFrame], heads: Mapping[str, tuple[int, str]], commits: Iterable[Commit], parts: Set[str]
+    frames: Iterable[StoredFrame],
+    heads: Mapping[str, tuple[int, str]],
+    commits: Iterable[Commit],
+    parts: Set[str],
+    end: Callable[[str, int], str],
 ) -> list[str]:
-    """A sentence for each fault in the frames (in order of id), their links, their commits, and the heads of the logs."""
+    """A sentence for each fault in the frames (in order of id), their links, their commits, and the heads of the logs.
+
+    `end` tells the digest of the frame of a log that ends at a seq, so that the past of a fork can be held against it.
+    """
     faults: list[str] = []
     reached: dict[str, tuple[int, str]] = {}
     links = _Links(commits)
     for frame in frames:
-        faults += _faults_of(frame, reached.get(frame.session, (0, "")), parts)
+        faults += _faults_of(frame, reached.get(frame.session), parts, end)
         faults += links.take(frame)
         reached[frame.session] = (frame.last_seq, frame.digest)
     faults += links.end()
@@ -54,9 +62,10 @@ def content_faults(kind: str, contents: Iterable[tuple[str, bytes]]) -> Iterator
     return (f"The {kind} {digest} has been changed." for digest, data in contents if digest_bytes(data) != digest)
 
 
-def _faults_of(stored: StoredFrame, before: tuple[int, str], parts: Set[str]) -> Iterator[str]:
+def _faults_of(
+    stored: StoredFrame, before: tuple[int, str] | None, parts: Set[str], end: Callable[[str, int], str]
+) -> Iterator[str]:
     where = f"Session {stored.session}, frame at seq {stored.first_seq}:"
-    seq, prev = before
     if digest_bytes(stored.data) != stored.digest:
         yield f"{where} its bytes have been changed."
     try:
@@ -64,6 +73,12 @@ def _faults_of(stored: StoredFrame, before: tuple[int, str], parts: Set[str]) ->
     except msgspec.DecodeError:
         yield f"{where} it cannot be read."
         return
+    fork = frame.events[0].fact if frame.events and before is None else None
+    seq, prev = before or (0, "")
+    if isinstance(fork, SessionForked):
+        seq, prev = fork.at, fork.head
+        if end(fork.parent, seq) != prev:
+            yield f"{where} it was not forked from what session {fork.parent} holds up to seq {seq}."
     seqs = [event.seq for event in frame.events]
     if seqs != list(range(seq + 1, stored.last_seq + 1)) or frame.first_seq != stored.first_seq:
         yield f"{where} it does not follow seq {seq}."

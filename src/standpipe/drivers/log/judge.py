@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from standpipe.core.amounts import Balance, Move
-from standpipe.core.events import Event, Frame
+from standpipe.core.events import Event, Frame, SessionForked
 from standpipe.core.frames import encode_frame, strip
 from standpipe.ports import Append, Fenced, Owner, Short, Stale
 
@@ -42,6 +42,12 @@ def prepare(append: Append) -> tuple[bytes, dict[str, bytes]]:
 def frame_of(append: Append, events: tuple[Event, ...] | None = None) -> Frame:
     """The frame that an append writes, still without `prev`: with its item bodies, or with these `events` instead."""
     return Frame(append.expect_seq + 1, append.at, append.by, append.rules, append.world, events or append.events)
+
+
+def fork_in(append: Append) -> SessionForked | None:
+    """What the append says of the past that its session shares, where it begins as a fork; None where it does not."""
+    fact = append.events[0].fact
+    return fact if isinstance(fact, SessionForked) else None
 
 
 def refusal(append: Append, found: Found) -> Fenced | Stale | Short | None:

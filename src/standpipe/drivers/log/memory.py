@@ -13,7 +13,7 @@ from standpipe.core.events import Event, Frame
 from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, link
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Found, Lease, frame_of, moved, prepare, refusal, taken
+from standpipe.drivers.log.judge import Found, Lease, fork_in, frame_of, moved, prepare, refusal, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
 from standpipe.ports import Append, Appended, Fenced, Hear, Owner, SessionRow, Short, Stale
@@ -72,7 +72,7 @@ class MemoryLog:
         return self._write(append, data)
 
     def _write(self, append: Append, data: bytes) -> Appended:
-        session = self._sessions.pop(append.session, None) or _Session(append.tenant)
+        session = self._sessions.pop(append.session, None) or self._begun(append)
         self._sessions[append.session] = session  # at the end: the one written to last
         stored = link(data, session.head)
         session.seq, session.head = append.events[-1].seq, digest_bytes(stored)
@@ -86,11 +86,26 @@ class MemoryLog:
         self._listeners.tell(append.session, frame_of(append))
         return Appended(session.seq, session.head)
 
+    def _begun(self, append: Append) -> _Session:
+        """A session before its first own frame: a fork stands where its parent stood at the cut, if that is there."""
+        session, fork = _Session(append.tenant), fork_in(append)
+        if fork is not None and self._end(fork.parent, fork.at) == fork.head:
+            past = self._sessions[fork.parent].frames
+            session.frames = past[: bisect_right(past, fork.at, key=lambda place: self._frames[place].last_seq)]
+            session.seq, session.head = fork.at, fork.head
+        return session
+
+    def _end(self, session: str, seq: int) -> str:
+        """The digest of the frame of a session, or of what it shares, that ends at `seq`; empty for none."""
+        log = self._sessions.get(session)
+        ends = (self._frames[place] for place in log.frames) if log is not None else ()
+        return next((frame.digest for frame in ends if frame.last_seq == seq), "")
+
     def _found(self, append: Append) -> Found:
-        session = self._sessions.get(append.session)
+        session = self._sessions.get(append.session) or self._begun(append)
         lease = self._leases.get(append.session, Lease())
         return Found(
-            seq=session.seq if session else 0,
+            seq=session.seq,
             fence=lease.fence if lease.owner else 0,
             revoked=self._revoked.get(append.tenant, 0),
             repeated=any((append.session, request) in self._requests for request in append.requests),
@@ -167,7 +182,7 @@ class MemoryLog:
     async def chain(self) -> list[str]:
         """What is wrong with the stored chains of all logs, a sentence each; empty: nothing."""
         heads = {name: (log.seq, log.head) for name, log in self._sessions.items()}
-        faults = frame_faults(self._frames, heads, self._commits, self._parts.keys())
+        faults = frame_faults(self._frames, heads, self._commits, self._parts.keys(), self._end)
         faults += content_faults("item body", ((hash, body) for (_, hash), body in self._bodies.items()))
         faults += content_faults("world part", self._parts.items())
         return faults

@@ -15,7 +15,7 @@ from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, 
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log import tables
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Found, Lease, frame_of, moved, prepare, refusal, taken
+from standpipe.drivers.log.judge import Found, Lease, fork_in, frame_of, moved, prepare, refusal, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
 from standpipe.drivers.sqlite import Store
@@ -31,6 +31,9 @@ POLL_S = 0.05
 
 SHORT_READ = 200
 """Up to so many events a log is read at once; more are read in another thread."""
+
+SEQ_MAX = 2**62
+"""No log is longer."""
 
 _ENCODER = msgspec.json.Encoder()
 _ROW = msgspec.json.Decoder(SessionRow)
@@ -63,7 +66,7 @@ class SqliteLog:
         not wanted."""
 
         def frames(con: apsw.Connection) -> list[Frame]:
-            return _frames(con, (session, after, -1 if limit is None else limit), bodies)
+            return _frames(con, session, (after, limit), bodies)
 
         length = (await self.heads(session))[0] - after
         if length <= SHORT_READ:
@@ -165,6 +168,9 @@ class SqliteLog:
         self, con: apsw.Connection, append: Append, data: bytes, bodies: dict[str, bytes]
     ) -> Appended | Stale | Fenced | Short:
         id, found_seq, prev, fence, revoked = _one(con, tables.SESSION, append.session, append.tenant)
+        fork = fork_in(append) if id is None else None
+        if fork is not None and _end(con, fork.parent, fork.at) == fork.head:
+            found_seq, prev = fork.at, fork.head
         found = Found(
             seq=found_seq,
             fence=fence,
@@ -178,6 +184,8 @@ class SqliteLog:
         if id is None:
             con.execute(tables.ADD_SESSION, (append.session, append.tenant))
             id = con.last_insert_rowid()
+        if fork is not None:
+            con.execute(tables.ADD_FORK, (append.session, fork.parent, fork.at))
         stored = link(data, prev)
         head = digest_bytes(stored)
         seq = append.events[-1].seq
@@ -215,14 +223,34 @@ def _seal(con: apsw.Connection) -> None:
         con.execute(tables.ADD_COMMIT, (number + 1, written[-1][0], digest))
 
 
-def _frames(con: apsw.Connection, wanted: tuple[str, int, int], bodies: bool) -> list[Frame]:
-    stored = _typed(con.execute(tables.FRAMES, wanted).fetchall())
-    frames = [decode_frame(data) for (data,) in stored]
+def _frames(con: apsw.Connection, session: str, wanted: tuple[int, int | None], bodies: bool) -> list[Frame]:
+    frames = _stored(con, session, wanted, SEQ_MAX)
     if not bodies:
         return frames
-    (tenant,) = _one(con, tables.TENANT, wanted[0]) or ("",)
+    (tenant,) = _one(con, tables.TENANT, session) or ("",)
     loaded = _bodies(con, tenant, hashes_of(frames))
     return [fill(frame, loaded) for frame in frames]
+
+
+def _stored(con: apsw.Connection, session: str, wanted: tuple[int, int | None], upto: int) -> list[Frame]:
+    """The frames after a seq, so many at most, that end by `upto`: where its own begin later, those that it shares first."""
+    after, limit = wanted
+    stored = _typed(con.execute(tables.FRAMES, (session, after, upto, -1 if limit is None else limit)).fetchall())
+    own = [decode_frame(data) for (data,) in stored]
+    if own and own[0].first_seq <= after + 1:
+        return own
+    fork = _one(con, tables.FORK, session)
+    if fork is None or after >= fork[1]:
+        return own
+    return [*_stored(con, fork[0], wanted, min(fork[1], upto)), *own][:limit]
+
+
+def _end(con: apsw.Connection, session: str, seq: int) -> str:
+    """The digest of the frame of a session, or of what it shares, that ends at `seq`; empty for none."""
+    found, fork = _one(con, tables.END, session, seq), _one(con, tables.FORK, session)
+    if found is not None:
+        return str(found[0])
+    return _end(con, fork[0], seq) if fork is not None and seq <= fork[1] else ""
 
 
 def _bodies(con: apsw.Connection, tenant: str, hashes: Iterable[str]) -> dict[str, bytes]:
@@ -243,6 +271,7 @@ def _faults(con: apsw.Connection) -> list[str]:
         heads,
         (Commit(*row) for row in _typed(con.execute(tables.ALL_COMMITS))),
         set(parts),
+        lambda session, seq: _end(con, session, seq),
     )
     faults += content_faults("item body", _typed(con.execute(tables.ALL_BODIES)))
     faults += content_faults("world part", _typed(con.execute(tables.ALL_PARTS)))

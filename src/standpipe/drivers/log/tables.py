@@ -31,6 +31,10 @@ SCHEMA = Schema(
         CREATE TABLE revoked (        -- `seq` of the house log
           tenant TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
         """,
+        """
+        CREATE TABLE forks (          -- `session` shares the log of `parent` up to seq `at`
+          session TEXT PRIMARY KEY, parent TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+        """,
     ),
 )
 
@@ -46,9 +50,11 @@ LEASE = "SELECT fence, until, owner FROM leases WHERE session = ?"
 REQUEST = "SELECT 1 FROM requests WHERE session = ? AND request = ?"
 BALANCE = "SELECT held, spent FROM accounts WHERE account = ?"
 FRAMES = (
-    "SELECT frame FROM frames WHERE session = (SELECT id FROM sessions WHERE session = ?) AND last_seq > ? ORDER BY last_seq"
-    " LIMIT ?"
+    "SELECT frame FROM frames WHERE session = (SELECT id FROM sessions WHERE session = ?) AND last_seq > ? AND last_seq <= ?"
+    " ORDER BY last_seq LIMIT ?"
 )
+END = "SELECT digest FROM frames WHERE session = (SELECT id FROM sessions WHERE session = ?) AND last_seq = ?"
+FORK = "SELECT parent, at FROM forks WHERE session = ?"
 TENANT = "SELECT tenant FROM sessions WHERE session = ?"
 BODY = "SELECT body FROM bodies WHERE tenant = ? AND hash = ?"
 PART = "SELECT part FROM parts WHERE digest = ?"
@@ -59,6 +65,7 @@ WRITTEN_AFTER = (
 LAST_COMMIT = "SELECT number, frame, digest FROM commits ORDER BY number DESC LIMIT 1"
 
 ADD_SESSION = "INSERT INTO sessions (session, tenant, seq, head, frame) VALUES (?, ?, 0, '', 0)"
+ADD_FORK = "INSERT INTO forks VALUES (?, ?, ?)"
 ADD_FRAME = "INSERT INTO frames (session, first_seq, last_seq, digest, frame) VALUES (?, ?, ?, ?, ?)"
 ADD_BODIES = "INSERT OR IGNORE INTO bodies (tenant, hash, body) VALUES "
 ADD_PARTS = "INSERT OR IGNORE INTO parts (digest, part) VALUES "
