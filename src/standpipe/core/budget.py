@@ -171,7 +171,7 @@ def settled(call: Call, model: ModelSpec | None) -> Amounts:
     """What a call that is over really used, never more than its hold.
 
     Reported usage is priced; without it a model call that may have been worked on costs its whole hold, and one that
-    never reached its provider (`unavailable`) nothing but the attempt. One that holds nothing (a fork took it over) costs nothing.
+    never reached its provider (`unavailable`) nothing but the attempt. What holds nothing, in a fork, costs nothing.
     """
     if (call.fault is not None and call.fault.code == NOT_SENT) or call.hold == NOTHING:
         return NOTHING

@@ -1,8 +1,4 @@
-"""How a session is forked: what must be held anew, and which calls of the parent answer the same calls of the fork.
-
-Two calls are the same where the same agent asks the same of the same target: a tool with the same arguments, a model with the
-same items in the same order. That is their intent, a digest, so that a fork knows of its parent's calls without their content.
-"""
+"""How a session is forked: what must be held anew, and which calls of the parent answer the same calls of the fork."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from standpipe.core import budget, permit, plan
+from standpipe.core import budget, intents, permit, plan
 from standpipe.core.admit import Refusal
 from standpipe.core.apply import apply
 from standpipe.core.details import NOT_SENT, Recorded
@@ -25,9 +21,8 @@ from standpipe.core.events import (
     SessionForked,
     TurnEnded,
 )
-from standpipe.core.ids import digest, step_of
+from standpipe.core.ids import step_of
 from standpipe.core.inherit import spent_before
-from standpipe.core.items import Item
 from standpipe.core.record import Recorder
 from standpipe.core.state import Call, State, share_of
 from standpipe.core.tools import AgentSpec
@@ -77,17 +72,6 @@ def forked(state: State, wish: Fork, world: World, now: int) -> list[Event] | Re
 # --- what the parent's calls came to -----------------------------------------------------------------------------------
 
 
-def tool_intent(agent: str, tool: str, arguments: Mapping[str, object]) -> str:
-    """The intent of a tool call."""
-    return digest([agent, tool, arguments])
-
-
-def model_intent(agent: str, model: str, shown: Iterable[Item], *, final: bool) -> str:
-    """The intent of a model call that is shown these items."""
-    ordered = sorted(shown, key=lambda item: tuple(map(int, item.id.split("."))))
-    return digest([agent, model, final, [(item.kind, item.hash) for item in ordered]])
-
-
 def changes_the_world(agents: Mapping[str, AgentSpec], agent: str, call: Call) -> bool:
     """Whether a call may change the world; one of a tool that is gone may have."""
     spec = agents.get(agent)
@@ -104,28 +88,28 @@ def rest(
     nothing is recorded of one that was sent, by the event of its grant, as nobody knows whether it acted.
     """
     name = state.turn.id if state.turn is not None else state.waiting[0].turn if state.waiting else ""
-    intents: dict[str, str] = {}
+    known: dict[str, str] = {}
     found: dict[str, int] = {}
     for event in (event for frame in frames for event in frame.events):
         apply(state, event)
         match event.fact:
             case CallGranted(call=id):
-                intents[id] = _intent(state, id, agents, every=every)
-                if intents[id] and changes_the_world(agents, share_of(state, id).agent, _call(state, id)):
+                known[id] = _intent(state, id, agents, every=every)
+                if known[id] and changes_the_world(agents, share_of(state, id).agent, _call(state, id)):
                     found[id] = event.seq
             case CallCancelled(call=id, cause=cause, unknown=unknown):
                 if cause == NOT_SENT or not unknown:
                     found.pop(id, None)
             case CallCompleted(call=id):
                 found[id] = event.seq
-            case CallFailed(call=id) if id in found or id not in intents:
+            case CallFailed(call=id) if id in found or id not in known:
                 found[id] = event.seq
             case TurnEnded(turn=ended) if ended == name:
                 break
             case _:
                 pass
-    last = {step_of(id): id for id in found if intents.get(id)}
-    return tuple(Recorded(intents[id], found[id]) for id in last.values()), found
+    last = {step_of(id): id for id in found if known.get(id)}
+    return tuple(Recorded(known[id], found[id]) for id in last.values()), found
 
 
 def _call(state: State, id: str) -> Call:
@@ -143,7 +127,7 @@ def _intent(state: State, id: str, agents: Mapping[str, AgentSpec], *, every: bo
         return ""
     if call.route is None:
         move = plan.move_of(turn, turn.steps[call.step].spec)
-        return tool_intent(share.agent, call.target, move.arguments) if move is not None else ""
+        return intents.of_tool(share.agent, call.target, move.arguments) if move is not None else ""
     closed = {item.id: item for c in state.closed for item in (c.question, c.answer) if item is not None}
     shown = [item for id in turn.shown if (item := turn.items.get(id) or closed.get(id)) is not None]
-    return model_intent(share.agent, call.target, shown, final=call.manifest is not None and call.manifest.final)
+    return intents.of_model(share.agent, call.target, shown, final=call.manifest is not None and call.manifest.final)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from standpipe.core import budget, check, context, permit, plan, reply
+from standpipe.core import budget, check, context, intents, permit, plan, reply
 from standpipe.core.amounts import Amounts, Limits
 from standpipe.core.details import Passed, Permit, Route
 from standpipe.core.events import Asked, CallGranted, CallRefused, ScopeStarted, StepEnded
@@ -99,7 +99,10 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
     if (hold + taken).short(budget.free(turn, final=False)):
         return _refuse(record, turn, step, "budget", "There is no budget left for this step.")
     ask = turn.asks.get(ask_id(turn.id, step.spec.id))
-    if (tool.approval or tool.effect == "irreversible") and (ask is None or ask.outcome != "allowed"):
+    intent = intents.of_tool(agent.name, tool.name, move.arguments) if state.recorded else ""
+    found = intents.recorded(state, intent, record.events)
+    wanted = tool.approval or tool.effect == "irreversible" or (state.parent and tool.effect != "read")
+    if wanted and not found and (ask is None or ask.outcome != "allowed"):
         return _approve(record, turn, step, now + world.policy.parked_ms)
     record.add(
         CallGranted(
@@ -110,6 +113,7 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
             deadline_at=min(now + tool.timeout_ms, turn.soft_at),
             permit=permitted,
             key=_key(state, turn, step),
+            recorded=found,
         ),
         *_led(turn, step),
     )
@@ -117,7 +121,7 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
 
 
 def _key(state: State, turn: Turn, step: StepState) -> str:
-    return digest([state.session, turn.id, step.spec.id])
+    return digest([step.session or state.session, turn.id, step.spec.id])
 
 
 def _led(turn: Turn, step: StepState) -> tuple[int, ...]:
@@ -212,6 +216,7 @@ def _judge_model(state: State, world: World, step: StepState, record: Recorder, 
             passed += (Passed(model.name, f"budget: {short or 'microusd'}"),)
             continue
         manifest = context.manifest(turn, entries, final=final, output_tokens_max=output)
+        intent = intents.of_model(agent.name, model.name, (i for i, _ in entries), final=final) if state.recorded else ""
         record.add(
             CallGranted(
                 call=call_id(turn.id, step.spec.id, step.attempts + 1),
@@ -223,6 +228,7 @@ def _judge_model(state: State, world: World, step: StepState, record: Recorder, 
                 key=_key(state, turn, step),
                 route=Route(task, model.name, model.provider, rule_for(world.policy, agent.name, task), passed),
                 manifest=manifest,
+                recorded=intents.recorded(state, intent, record.events),
             ),
             *_led(turn, step),
         )

@@ -16,16 +16,18 @@ def spent_before(turn: Turn) -> Amounts:
 
 def inherit(state: State, fact: SessionForked, seq: int) -> None:
     """The row of SessionForked in the table of `apply`: the session is another one, which has spent nothing yet."""
+    of, turn = state.session, state.turn
     state.session, state.parent, state.spent, state.parked = fact.session, fact.parent, NOTHING, ""
     state.recorded = {}
     for one in fact.recorded:
         state.recorded.setdefault(one.intent, []).append(one.seq)
-    turn = state.turn
     if turn is None:
         return
     for share in (turn, *turn.scopes.values()):
         _let_go(share)
         _move(share, fact.later_ms)
+        for step in (share.steps[id] for id in share.live):
+            step.session = step.session or of
     turn.before = spent_before(turn)
     amounts = turn.limits.amounts.capped(microusd=turn.before.microusd + fact.microusd)
     turn.limits, turn.accounts = replace(turn.limits, amounts=amounts), fact.accounts

@@ -53,7 +53,7 @@ class StepState(msgspec.Struct):
     """A step of the plan: its latest call, how it ended (empty: it has not), and which events added and ended it.
 
     `effect` is that of its latest attempt that may change the world, `asked` how often it was asked since what came of it, `kept`
-    what is set aside for that and for taking it back.
+    what is set aside for that and for taking it back. `session` is the one it was planned in, where that was forked since.
     """
 
     spec: Step
@@ -73,6 +73,7 @@ class StepState(msgspec.Struct):
     effect: Effect | None = None
     asked: int = 0
     kept: Amounts = NOTHING
+    session: str = ""
 
 
 class Deed(msgspec.Struct, frozen=True):
@@ -117,10 +118,11 @@ class Turn(msgspec.Struct):
 
     `live` are steps that have not ended, `open` calls that have not, `unsettled` those still held for, `scopes` those open.
     `unknown` are steps of scopes that may have taken effect, and their tools; `delegated` are the item and the step of the turn
-    that a scope works for. `before` was spent on it before the session was forked. `kept` is set aside for what may have to follow an effect; `deeds` are effects by step that can be
-    taken back, `standing` those of scopes that should have been and were not; `unwind` says how it ends once that is done.
-    `soft`: nothing new may begin but the final call. `cancel` is why it was told to stop, `level` how and
-    `cancelled_at` by which event; at `let_go_at` (ms since 1970) effects under way are let go of, and `let_go` says that they are.
+    that a scope works for. `before` was spent on it before the session was forked. `kept` is set aside for what may
+    have to follow an effect; `deeds` are effects by step that can be taken back, `standing` those of scopes that should have
+    been and were not; `unwind` says how it ends once that is done. `soft`: nothing new may begin but the final call. `cancel`
+    is why it was told to stop, `level` how and `cancelled_at` by which event; at `let_go_at` (ms since 1970) effects under way
+    are let go of, and `let_go` says that they are.
     """
 
     id: str
