@@ -7,7 +7,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,36 @@ def on_disk(path: Path) -> list[Any]:
 
 def test_writes_of_one_turn_of_the_loop_are_one_commit(store: Store) -> None:
     commits: list[int] = []
-    store.before_commit(lambda con: commits.append(len(notes(con))))
+
+    def lane(con: apsw.Connection, some: Sequence[str]) -> list[str]:
+        commits.append(len(some) + len(notes(con)))
+        return [note(one)(con) for one in some]
 
     async def run() -> None:
-        assert await asyncio.gather(*(store.write(note(str(n))) for n in range(50))) == [str(n) for n in range(50)]
-        await store.write(note("alone"))
+        alike = [store.write_in(lane, str(n)) for n in range(50)]
+        assert await asyncio.gather(*alike, store.write(note("other"))) == [*map(str, range(50)), "other"]
+        await store.write_in(lane, "alone")
 
     asyncio.run(run())
-    assert commits == [50, 51]
+    assert commits == [51, 52]
+
+
+def test_of_a_lane_one_may_fail_alone_or_all_together(store: Store) -> None:
+    def lane(con: apsw.Connection, some: Sequence[str]) -> list[object]:
+        if "all" in some:
+            note("lost")(con)
+            raise LookupError("all")
+        return [LookupError(one) if one == "alone" else note(one)(con) for one in some]
+
+    async def run(*some: str) -> list[object]:
+        return list(await asyncio.gather(*(store.write_in(lane, one) for one in some), return_exceptions=True))
+
+    mine, others = asyncio.run(run("alone", "fine"))
+    assert isinstance(mine, LookupError) and others == "fine"
+    before = store.rollbacks
+    assert all(isinstance(one, LookupError) for one in asyncio.run(run("fine too", "all")))
+    assert store.rollbacks == before + 1
+    assert on_disk(store.path) == ["fine"]
 
 
 def test_a_caller_goes_on_when_its_bytes_are_there_for_others(store: Store, path: Path) -> None:

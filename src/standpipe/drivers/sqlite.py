@@ -47,13 +47,18 @@ WAL_PAGES_MAX = 8 * CHECKPOINT_PAGES
 """Beyond this a checkpoint keeps other writers out until it is complete; else two busy processes would starve it."""
 
 
-class _Job(msgspec.Struct, frozen=True, eq=False):
-    """A write that waits for its turn, who waits for it, and whether it takes long."""
+Lane = Callable[[apsw.Connection, Sequence[Any]], Sequence[Any]]
+"""Writes all of one kind that a group brings: for each, what came of it, or the exception that it alone failed with."""
 
-    fn: Callable[[apsw.Connection], Any]
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
-    long: bool
+
+class _Job(msgspec.Struct, frozen=True, eq=False):
+    """A write that waits for its turn, who waits for it, and whether it takes long; in a lane it is a value, not a function."""
+
+    fn: Any
+    loop: asyncio.AbstractEventLoop | None = None
+    future: asyncio.Future[Any] | None = None
+    long: bool = False
+    lane: Lane | None = None
 
 
 _Outcome = tuple[Any, BaseException | None]
@@ -67,7 +72,7 @@ class Store:
         self.path = path
         self.inline = inline
         self._writer = writer
-        self._seals: list[Callable[[apsw.Connection], None]] = []
+        self.rollbacks = 0  # groups of which nothing remained; what was remembered of the store's content is void then
         self._failed: StoreError | None = None
         self._wal_pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
@@ -109,21 +114,21 @@ class Store:
             raise store_error(path, error) from error
         return cls(path, writer, inline or path == MEMORY)
 
-    def before_commit(self, seal: Callable[[apsw.Connection], None]) -> None:
-        """Have `seal` run in every group's transaction, after its writes and before its COMMIT."""
-        self._seals.append(seal)
-
     async def write(self, fn: Callable[[apsw.Connection], T]) -> T:
         """What `fn` returns, once all it wrote is durable; if it raises, nothing of it is written.
 
         For short writes: `fn` runs on the event loop, within a transaction that it shares with other writes. A caller that
         is cancelled does not learn whether its write took place. Raises StoreError.
         """
-        return await self._submit(fn, long=False)
+        return await self._submit(_Job(fn))  # type: ignore[no-any-return]
+
+    async def write_in(self, lane: Lane, one: object) -> Any:
+        """Like `write`, for many writes alike: all that go into one group are handed to `lane` together, after the others."""
+        return await self._submit(_Job(one, lane=lane))
 
     async def write_off(self, fn: Callable[[apsw.Connection], T]) -> T:
         """Like `write`, for writes that take longer than a few ms: `fn` runs in the writer thread."""
-        return await self._submit(fn, long=True)
+        return await self._submit(_Job(fn, long=True))  # type: ignore[no-any-return]
 
     def read(self, fn: Callable[[apsw.Connection], T]) -> T:
         """What `fn` reads, at once, from one snapshot of the store; for short reads. Raises StoreError."""
@@ -162,7 +167,7 @@ class Store:
         if not self.inline:
             with self._group:  # after the group under way
                 while jobs := self._take():
-                    _tell(jobs, self._commit(self._fill([job.fn for job in jobs])))
+                    _tell(jobs, self._commit(self._fill(jobs)))
             self._groups.put(None)
             self._thread.join()
         if self._pool is not None:
@@ -172,24 +177,24 @@ class Store:
 
     # --- groups --------------------------------------------------------------------------------------------------------
 
-    async def _submit(self, fn: Callable[[apsw.Connection], T], long: bool) -> T:
+    async def _submit(self, job: _Job) -> Any:
         if self._closed:
             raise StoreError(f"The store {self.path} is closed; open it again.")
         if self.inline:
-            value, error = self._commit(self._fill([fn]))[0]
+            value, error = self._commit(self._fill([job]))[0]
             self._checkpoint()
             if error is not None:
                 raise error
-            return value  # type: ignore[no-any-return]
+            return value
         assert self._thread.is_alive(), "the writer thread is gone: a bug ended it"
         loop = asyncio.get_running_loop()
-        job = _Job(fn, loop, loop.create_future(), long)
-        self._waiting.append(job)
+        future = loop.create_future()
+        self._waiting.append(msgspec.structs.replace(job, loop=loop, future=future))
         # Not at once: all writes of one turn of the loop go together. Under way already: its end looks at what waits.
         if self._starting is not loop and not self._group.locked():
             self._starting = loop
             loop.call_soon(self._start)
-        return await job.future  # type: ignore[no-any-return]
+        return await future
 
     def _start(self) -> None:
         """Open a group on the event loop, run its writes and leave the COMMIT to the writer thread."""
@@ -204,7 +209,7 @@ class Store:
         self._hurried = True
         outcomes = None
         try:
-            outcomes = self._fill([job.fn for job in jobs])
+            outcomes = self._fill(jobs)
         except apsw.BusyError:
             pass  # another process writes: the thread can wait for it
         except BaseException:
@@ -219,7 +224,7 @@ class Store:
         while (group := self._groups.get()) is not None:
             jobs, outcomes = group
             try:
-                _tell(jobs, self._commit(outcomes or self._fill([job.fn for job in jobs])))
+                _tell(jobs, self._commit(outcomes or self._fill(jobs)))
                 self._checkpoint()
             finally:
                 self._end()
@@ -227,6 +232,7 @@ class Store:
     def _end(self) -> None:
         self._group.release()
         for job in self._waiting.copy():
+            assert job.loop is not None
             with contextlib.suppress(RuntimeError):  # a loop that is closed; the next one takes its writes along
                 job.loop.call_soon_threadsafe(self._start)
                 return
@@ -238,26 +244,29 @@ class Store:
             jobs.append(self._waiting.popleft())
         return jobs
 
-    def _fill(self, fns: Sequence[Callable[[apsw.Connection], Any]]) -> list[_Outcome]:
+    def _fill(self, jobs: Sequence[_Job]) -> list[_Outcome]:
         """Begin a transaction and run the writes in it: what each returned or raised.
 
         If the transaction is lost, all of them failed. Raises BusyError where waiting for another process is out of question.
         """
         con = self._writer
         if self._failed is not None:
-            return [(None, StoreError(str(self._failed))) for _ in fns]
+            return [(None, StoreError(str(self._failed))) for _ in jobs]
         try:
             con.execute("BEGIN IMMEDIATE")
-            outcomes = [self._attempt(fn) for fn in fns]
-            for seal in self._seals:
-                seal(con)
+            outcomes = [self._attempt(job.fn) if job.lane is None else None for job in jobs]
+            for lane in {job.lane: None for job in jobs if job.lane is not None}:
+                places = [n for n, job in enumerate(jobs) if job.lane == lane]
+                for n, came in zip(places, lane(con, [jobs[n].fn for n in places]), strict=True):
+                    outcomes[n] = (None, self._told(came)) if isinstance(came, Exception) else (came, None)
         except BaseException as error:
+            self.rollbacks += 1
             if con.in_transaction:
                 con.execute("ROLLBACK")
             if not isinstance(error, Exception) or (self._hurried and isinstance(error, apsw.BusyError)):
                 raise
-            return [(None, self._told(error)) for _ in fns]
-        return outcomes
+            return [(None, self._told(error)) for _ in jobs]
+        return [one for one in outcomes if one is not None]
 
     def _attempt(self, fn: Callable[[apsw.Connection], Any]) -> _Outcome:
         con = self._writer
@@ -280,6 +289,7 @@ class Store:
         try:
             con.execute("COMMIT")
         except apsw.Error as error:
+            self.rollbacks += 1
             if con.in_transaction:
                 con.execute("ROLLBACK")
             return [(None, self._told(error)) for _ in outcomes]
@@ -341,6 +351,7 @@ def _tell(batch: Sequence[_Job], outcomes: Sequence[_Outcome]) -> None:
     """Resume the callers, with one wake-up per event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], _Outcome]]] = {}
     for job, outcome in zip(batch, outcomes, strict=True):
+        assert job.loop is not None and job.future is not None
         by_loop.setdefault(job.loop, []).append((job.future, outcome))
     for loop, told in by_loop.items():
         try:

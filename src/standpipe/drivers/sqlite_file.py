@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -105,6 +106,10 @@ def prepare(con: apsw.Connection, path: Path, schemas: Sequence[Schema]) -> None
     _use_wal(con)
     if _missing(con, path, schemas):
         _migrate(con, path, schemas)
+    # What a process left in the WAL whose fsync failed may be in the system's cache alone, taken for written: a commit behind
+    # it would be lost with it. Moved into the database it is written anew.
+    with contextlib.suppress(apsw.BusyError, apsw.FullError, apsw.ReadOnlyError):
+        con.wal_checkpoint()
 
 
 def _use_wal(con: apsw.Connection) -> None:

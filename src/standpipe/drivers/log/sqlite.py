@@ -10,21 +10,17 @@ import apsw
 import msgspec
 
 from standpipe.core.amounts import Balance
-from standpipe.core.events import Event, Frame
-from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, link
-from standpipe.core.ids import HOUSE, digest_bytes
+from standpipe.core.events import Frame
+from standpipe.core.frames import decode_frame, fill, hashes_of
 from standpipe.drivers.log import tables
+from standpipe.drivers.log.appending import Answer, Appender, Projection, Ready, balance, end
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Found, Lease, fork_in, frame_of, moved, prepare, refusal, taken
+from standpipe.drivers.log.judge import Lease, frame_of, prepare, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
 from standpipe.drivers.sqlite import Store
 from standpipe.errors import StoreError
 from standpipe.ports import Append, Appended, Fenced, Hear, Owner, SessionRow, Short, Stale
-
-Projection = Callable[[apsw.Connection, str, tuple[Event, ...]], dict[str, int]]
-"""Keeps a table in step with the house log: called with each house append's tenant and events, in its transaction; returns
-by tenant the seq of the newest of them that took a right away."""
 
 POLL_S = 0.05
 """How often the log looks for what other processes wrote, while anybody waits for it."""
@@ -46,17 +42,17 @@ class SqliteLog:
     def __init__(self, store: Store, projections: Sequence[Projection] = (), gone: Callable[[Owner], bool] = dead) -> None:
         """`gone` says whether an owner is dead for certain; simulation brings its own."""
         self._store = store
-        self._projections = tuple(projections)
+        self._appender = Appender(store, projections)
         self._gone = gone
         self._listeners = Listeners()
         self._watching: asyncio.AbstractEventLoop | None = None
         self._last_frame = 0
-        store.before_commit(_seal)
+        self._others = 0
 
     async def append(self, append: Append) -> Appended | Stale | Fenced | Short:
         """Write one frame with its moves, bodies and world, all or nothing; returns when it is durable."""
         data, bodies = prepare(append)
-        answer = await self._store.write(lambda con: self._append(con, append, data, bodies))
+        answer: Answer = await self._store.write_in(self._appender.write, Ready(append, data, bodies))
         if isinstance(answer, Appended):
             self._listeners.tell(append.session, frame_of(append))
         return answer
@@ -97,7 +93,7 @@ class SqliteLog:
 
     async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """Ledger rows; those that do not exist yet read as nothing."""
-        return self._store.read(lambda con: {account: _balance(con, account) for account in accounts})
+        return self._store.read(lambda con: {account: balance(con, account) for account in accounts})
 
     async def claim(self, session: str, owner: Owner, now: int, until: int) -> int | None:
         """Take or renew the lease: the fence, or None while a live owner holds it. A dead one is replaced at once."""
@@ -107,6 +103,7 @@ class SqliteLog:
             lease = Lease() if row is None else Lease(row[0], row[1], None if row[2] is None else _OWNER.decode(row[2]))
             fence = taken(lease, owner, now, self._gone)
             if fence is not None:
+                self._appender.forget(session)
                 con.execute(tables.SET_LEASE, (session, fence, until, _text(owner)))
             return fence
 
@@ -114,7 +111,12 @@ class SqliteLog:
 
     async def release(self, session: str, fence: int) -> None:
         """Give the lease back, if it is still this one."""
-        await self._store.write(lambda con: con.execute(tables.RELEASE, (session, fence)).close())
+
+        def give(con: apsw.Connection) -> None:
+            self._appender.forget(session)
+            con.execute(tables.RELEASE, (session, fence))
+
+        await self._store.write(give)
 
     async def heads(self, session: str) -> tuple[int, str]:
         """The last seq of a log and the digest of its last stored frame; (0, "") for none."""
@@ -154,73 +156,16 @@ class SqliteLog:
         if loop is None or not self._listeners:
             return
         try:
-            written = self._store.read_one(lambda con: con.execute(tables.WRITTEN_AFTER, (self._last_frame,)).fetchall())
+            last = self._store.read_one(_last_frame)
+            alone = last <= self._appender.last_frame and self._others == self._appender.others
+            written = self._store.read_one(_written_after(self._last_frame)) if last > self._last_frame and not alone else []
         except StoreError:
             self._listeners.stir()  # whoever looks learns what is the matter
         else:
-            if written:
-                self._last_frame = _typed(written)[-1][0]
-                self._listeners.stir({session for _, session, _ in _typed(written)})
+            self._last_frame, self._others = last, self._appender.others
+            self._listeners.stir({session for _, session, _ in written})
         self._watching = loop
         loop.call_later(POLL_S, self._watch)
-
-    def _append(
-        self, con: apsw.Connection, append: Append, data: bytes, bodies: dict[str, bytes]
-    ) -> Appended | Stale | Fenced | Short:
-        id, found_seq, prev, fence, revoked = _one(con, tables.SESSION, append.session, append.tenant)
-        fork = fork_in(append) if id is None else None
-        if fork is not None and _end(con, fork.parent, fork.at) == fork.head:
-            found_seq, prev = fork.at, fork.head
-        found = Found(
-            seq=found_seq,
-            fence=fence,
-            revoked=revoked,
-            repeated=any(_one(con, tables.REQUEST, append.session, request) for request in append.requests),
-            balances={account: _balance(con, account) for account in {move.account for move in append.moves}},
-        )
-        refused = refusal(append, found)
-        if refused is not None:
-            return refused
-        if id is None:
-            con.execute(tables.ADD_SESSION, (append.session, append.tenant))
-            id = con.last_insert_rowid()
-        if fork is not None:
-            con.execute(tables.ADD_FORK, (append.session, fork.parent, fork.at))
-        stored = link(data, prev)
-        head = digest_bytes(stored)
-        seq = append.events[-1].seq
-        con.execute(tables.ADD_FRAME, (id, append.expect_seq + 1, seq, head, stored))
-        con.execute(tables.SET_HEAD, (seq, head, con.last_insert_rowid(), append.row and _text(append.row), id))
-        _add(con, tables.ADD_BODIES, [(append.tenant, hash, body) for hash, body in bodies.items()])
-        _add(con, tables.ADD_PARTS, list(append.parts.items()))
-        for request in append.requests:
-            con.execute(tables.ADD_REQUEST, (append.session, request))
-        for account, row in moved(append.moves, found.balances).items():
-            con.execute(tables.SET_BALANCE, (account, row.held, row.spent))
-        if append.session == HOUSE:
-            self._project(con, append)
-        return Appended(seq, head)
-
-    def _project(self, con: apsw.Connection, append: Append) -> None:
-        for projection in self._projections:
-            con.executemany(tables.SET_REVOKED, projection(con, append.tenant, append.events).items())
-
-
-def _add(con: apsw.Connection, insert: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert rows with one statement: around each one the interpreter's lock changes hands, which costs more than the row."""
-    for first in range(0, len(rows), 100):
-        some = rows[first : first + 100]
-        places = f"({', '.join('?' * len(some[0]))})"
-        con.execute(insert + ", ".join([places] * len(some)), [value for row in some for value in row])
-
-
-def _seal(con: apsw.Connection) -> None:
-    """Chain what the group wrote to the commit before it, whoever wrote it."""
-    number, frame, digest = _one(con, tables.LAST_COMMIT) or (0, 0, "")
-    written = _typed(con.execute(tables.WRITTEN_AFTER, (frame,)).fetchall())
-    if written:
-        digest = digest_commit(digest, [(session, head) for _, session, head in written])
-        con.execute(tables.ADD_COMMIT, (number + 1, written[-1][0], digest))
 
 
 def _frames(con: apsw.Connection, session: str, wanted: tuple[int, int | None], bodies: bool) -> list[Frame]:
@@ -245,14 +190,6 @@ def _stored(con: apsw.Connection, session: str, wanted: tuple[int, int | None], 
     return [*_stored(con, fork[0], wanted, min(fork[1], upto)), *own][:limit]
 
 
-def _end(con: apsw.Connection, session: str, seq: int) -> str:
-    """The digest of the frame of a session, or of what it shares, that ends at `seq`; empty for none."""
-    found, fork = _one(con, tables.END, session, seq), _one(con, tables.FORK, session)
-    if found is not None:
-        return str(found[0])
-    return _end(con, fork[0], seq) if fork is not None and seq <= fork[1] else ""
-
-
 def _bodies(con: apsw.Connection, tenant: str, hashes: Iterable[str]) -> dict[str, bytes]:
     found = ((hash, _one(con, tables.BODY, tenant, hash)) for hash in hashes)
     return {hash: row[0] for hash, row in found if row is not None}
@@ -271,20 +208,20 @@ def _faults(con: apsw.Connection) -> list[str]:
         heads,
         (Commit(*row) for row in _typed(con.execute(tables.ALL_COMMITS))),
         set(parts),
-        lambda session, seq: _end(con, session, seq),
+        lambda session, seq: end(con, session, seq),
     )
     faults += content_faults("item body", _typed(con.execute(tables.ALL_BODIES)))
     faults += content_faults("world part", _typed(con.execute(tables.ALL_PARTS)))
     return faults
 
 
+def _written_after(frame: int) -> Callable[[apsw.Connection], list[Any]]:
+    return lambda con: list(_typed(con.execute(tables.WRITTEN_AFTER, (frame,)).fetchall()))
+
+
 def _last_frame(con: apsw.Connection) -> int:
     (last,) = _one(con, tables.LAST_FRAME) or (0,)
     return last or 0
-
-
-def _balance(con: apsw.Connection, account: str) -> Balance:
-    return Balance(*(_one(con, tables.BALANCE, account) or (0, 0)))
 
 
 def _text(value: object) -> str:

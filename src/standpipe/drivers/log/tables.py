@@ -38,11 +38,12 @@ SCHEMA = Schema(
     ),
 )
 
-SESSION = (  # all that an append of this session and tenant depends on, in one statement
-    "SELECT s.id, coalesce(s.seq, 0), coalesce(s.head, ''), coalesce(l.fence, 0), coalesce(r.seq, 0)"
-    " FROM (SELECT ? AS session, ? AS tenant) q LEFT JOIN sessions s ON s.session = q.session"
-    " LEFT JOIN leases l ON l.session = q.session AND l.owner IS NOT NULL LEFT JOIN revoked r ON r.tenant = q.tenant"
+SESSION = (  # all of a session that an append depends on
+    "SELECT s.id, coalesce(s.seq, 0), coalesce(s.head, ''), coalesce(l.fence, 0)"
+    " FROM (SELECT ? AS session) q LEFT JOIN sessions s ON s.session = q.session"
+    " LEFT JOIN leases l ON l.session = q.session AND l.owner IS NOT NULL"
 )
+REVOKED = "SELECT seq FROM revoked WHERE tenant = ?"
 HEAD = "SELECT seq, head FROM sessions WHERE session = ?"
 ROW = "SELECT row FROM sessions WHERE session = ?"
 ROWS = "SELECT row FROM sessions WHERE row IS NOT NULL ORDER BY frame DESC"
@@ -66,12 +67,15 @@ LAST_COMMIT = "SELECT number, frame, digest FROM commits ORDER BY number DESC LI
 
 ADD_SESSION = "INSERT INTO sessions (session, tenant, seq, head, frame) VALUES (?, ?, 0, '', 0)"
 ADD_FORK = "INSERT INTO forks VALUES (?, ?, ?)"
-ADD_FRAME = "INSERT INTO frames (session, first_seq, last_seq, digest, frame) VALUES (?, ?, ?, ?, ?)"
-ADD_BODIES = "INSERT OR IGNORE INTO bodies (tenant, hash, body) VALUES "
-ADD_PARTS = "INSERT OR IGNORE INTO parts (digest, part) VALUES "
+ADD_FRAMES = "INSERT INTO frames (id, session, first_seq, last_seq, digest, frame) VALUES $"
+ADD_BODIES = "INSERT OR IGNORE INTO bodies (tenant, hash, body) VALUES $"
+ADD_PARTS = "INSERT OR IGNORE INTO parts (digest, part) VALUES $"
 ADD_REQUEST = "INSERT INTO requests VALUES (?, ?)"
 ADD_COMMIT = "INSERT INTO commits VALUES (?, ?, ?)"
-SET_HEAD = "UPDATE sessions SET seq = ?, head = ?, frame = ?, row = coalesce(?, row) WHERE id = ?"
+SET_HEADS = (
+    "UPDATE sessions SET seq = v.column2, head = v.column3, frame = v.column4, row = coalesce(v.column5, row)"
+    " FROM (VALUES $) v WHERE id = v.column1"
+)
 SET_BALANCE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)"
 SET_REVOKED = "INSERT OR REPLACE INTO revoked VALUES (?, ?)"
 SET_LEASE = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)"
