@@ -41,8 +41,10 @@ from standpipe.testing.judge import cut_off, essence, faults
 from standpipe.testing.outside import Effect, Outside
 from standpipe.testing.people import People
 from standpipe.testing.quiet import QuietLoop, Watch, at_once
+from standpipe.testing.run import Run
 from standpipe.testing.scenario import FOLDER, PEOPLE, TENANT, draw, marker
-from standpipe.testing.simulate import Run, simulate
+from standpipe.testing.simulate import simulate
+from standpipe.wiring import Stores
 
 Change = Callable[[Event], Event | None]
 
@@ -176,7 +178,7 @@ def test_a_session_that_nobody_drives_is_noticed() -> None:
     log = MemoryLog([access.project])
     scenario = draw(1)
     chat = scenario.chats[0]
-    watch = Watch(log, search, access, static(Policy(), {"agent": AgentSpec("agent", "")}))
+    watch = Watch(Stores(log, access, search), static(Policy(), {"agent": AgentSpec("agent", "")}))
     asyncio.run(People(scenario, log, Outside(scenario, access)).open(chat, chat.messages[0]))
 
     undriven = {chat.session: False}
@@ -200,7 +202,7 @@ def test_an_expired_question_may_wait_only_where_nobody_drives(driven: bool, not
     log, access = MemoryLog(), MemoryAccess()
     events = tuple(Event(n, "runtime", (), fact) for n, fact in enumerate(facts, 1))
     asyncio.run(log.append(Append("s", TENANT, 1, "p", "", 0, events)))
-    watch = Watch(log, MemorySearch(), access, static(Policy(), {"agent": AgentSpec("agent", "")}))
+    watch = Watch(Stores(log, access, MemorySearch()), static(Policy(), {"agent": AgentSpec("agent", "")}))
 
     assert list(watch.starving({"s": driven}, 20)) == noticed
 

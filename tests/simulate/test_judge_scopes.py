@@ -10,8 +10,8 @@ from tests.simulate.planted import Log
 from standpipe.core import events as e
 from standpipe.core.amounts import Amounts
 from standpipe.testing.judge import essence, faults, reached
+from standpipe.testing.run import Run
 from standpipe.testing.scenario import draw
-from standpipe.testing.simulate import Run
 
 LOST = Amounts(2, 3, 1)
 

@@ -22,7 +22,7 @@ from standpipe.testing.clock import VirtualLoop, run
 from standpipe.testing.outside import Outside
 from standpipe.testing.people import People
 from standpipe.testing.scenario import draw
-from standpipe.testing.simulate import CONTROLS
+from standpipe.testing.world import CONTROLS
 
 
 class Slow:

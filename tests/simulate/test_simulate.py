@@ -14,7 +14,8 @@ from standpipe.core.ids import HOUSE, scope_of
 from standpipe.core.items import Answer, Item
 from standpipe.core.record import REFUSALS
 from standpipe.testing.judge import cut_off, essence, faults, reached
-from standpipe.testing.simulate import Run, simulate
+from standpipe.testing.run import Run
+from standpipe.testing.simulate import simulate
 
 SEEDS = 60
 CRASHES = 3

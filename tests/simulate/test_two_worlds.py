@@ -39,7 +39,7 @@ from standpipe.engine.perform import Ports
 from standpipe.engine.show import hidden, without
 from standpipe.ports import Append, Owner, Synced
 from standpipe.testing.clock import EPOCH_MS, VirtualLoop, run
-from standpipe.testing.simulate import CONTROLS
+from standpipe.testing.world import CONTROLS
 
 Script = Callable[[list[Item], list[ToolSpec]], Sequence[ToolCall]]
 

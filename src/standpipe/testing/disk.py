@@ -92,6 +92,7 @@ class Disk(apsw.VFS):
         self._unsynced: list[_Write] = []
         self._faults: dict[Fault, tuple[int, int | None]] = {}
         self._cut: tuple[int, Tear, int] | None = None
+        self.still = False
         self.power = 1
         """How often it was switched on: files opened before the last time are of no use."""
 
@@ -159,6 +160,8 @@ class Disk(apsw.VFS):
 
     def _look(self, operation: str) -> None:
         """Raise what strikes an operation."""
+        if self.still:
+            return
         for fault, (after, times) in self._faults.items():
             code = _HURTS[fault].get(operation)
             if code is None:
@@ -201,7 +204,7 @@ class Disk(apsw.VFS):
             write.apply(file.durable)
 
     def _fail_if_cut(self) -> None:
-        if self._cut is not None and self.operations >= self._cut[0]:
+        if self._cut is not None and not self.still and self.operations >= self._cut[0]:
             self.crash(*self._cut[1:])
             raise apsw.exception_for(apsw.SQLITE_IOERR)
 

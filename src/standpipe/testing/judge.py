@@ -17,7 +17,7 @@ from standpipe.core.shares import Shares
 from standpipe.core.state import State, Turn, share_of, shares
 from standpipe.core.verify import ONCE, REPEATABLE, violations
 from standpipe.testing.outside import ONCE as ONCE_TOOLS
-from standpipe.testing.simulate import Run
+from standpipe.testing.run import Run
 
 SLACK_MS = 3_000
 """After its deadline a turn may take this long to end: what a tool takes to stop."""

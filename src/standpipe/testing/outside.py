@@ -7,16 +7,16 @@ read at that moment, and no effect may happen that the log had not allowed first
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
 from standpipe.core.details import Fault, Usage
 from standpipe.core.events import CallFailed, CallGranted, ScopeEnded, ScopeStarted, TurnEnded
-from standpipe.core.items import Draft, Item, Text, encode_body
+from standpipe.core.items import Draft, Item, Text, ToolCall, encode_body
 from standpipe.core.world import ModelSpec
-from standpipe.drivers.access.memory import MemoryAccess
 from standpipe.drivers.tools.python import Tool, tool
-from standpipe.ports import Append, Failed, Prompt, Reply, ToolRequest, Tools
+from standpipe.ports import AccessStore, Append, Failed, Prompt, Reply, ToolRequest, Tools
 from standpipe.testing import script
 from standpipe.testing.scenario import FOLDER, PEOPLE, TENANT, Scenario, chance, marker, reply_of
 
@@ -38,9 +38,10 @@ class DriverBug(Exception):
 class Outside:
     """What survives every crash beside the log."""
 
-    def __init__(self, scenario: Scenario, access: MemoryAccess) -> None:
+    def __init__(self, scenario: Scenario, access: AccessStore) -> None:
         self.scenario, self.access = scenario, access
         self.effects: list[Effect] = []
+        self.meet: Callable[[str, str], bool] = lambda _fault, _session: True
         self.faults: list[str] = []
         self._granted: dict[str, tuple[str, str]] = {}
         self._failed: dict[tuple[str, str], int] = {}
@@ -53,6 +54,14 @@ class Outside:
             document.path: [m for n in range(9) for p in range(9) if (m := marker(n, p)).encode() in document.text.encode()]
             for document in scenario.documents
         }
+
+    def strikes(self, fault: str, principal: str) -> bool:
+        """Whether a fault may happen to whom this concerns; if so, it does."""
+        return self.meet(fault, self.session_of(principal))
+
+    def session_of(self, principal: str) -> str:
+        """Each has one session."""
+        return next((session for session, who in self._principals.items() if who == principal), "")
 
     async def saw(self, append: Append) -> None:
         """Take note of what an append made durable."""
@@ -130,9 +139,9 @@ class TroubledModels:
         random = chance(scenario.seed, model.name, heard.question, heard.attempt, heard.round)
         await asyncio.sleep(random.choice((0, 0.02, 0.4, 1.5)))
         if random.random() < scenario.troubles[model.name]:
-            failed = await _trouble(random.randrange(5))
-            if failed is not None:
-                return failed
+            number = random.randrange(len(TROUBLES))
+            if self._outside.strikes(TROUBLES[number], self._outside.principal_of(heard.question)):
+                return await _trouble(number)
         said = script.respond(scenario.seed, heard)
         bodies = [Text(said)] if isinstance(said, str) else said
         read = sum(item.bytes for item in prompt.items) // 4
@@ -140,7 +149,11 @@ class TroubledModels:
         return Reply(tuple(Draft(body) for body in bodies), Usage(read, min(written, prompt.output_tokens_max)))
 
 
-async def _trouble(number: int) -> Failed | None:
+TROUBLES = "model overload", "model error", "model timeout", "model bug", "model overload", "model garbage"
+"""What a model does instead of answering: by the number that is drawn."""
+
+
+async def _trouble(number: int) -> Reply | Failed:
     match number:
         case 0:
             return Failed(Fault("unavailable", "Nobody there."))
@@ -148,11 +161,17 @@ async def _trouble(number: int) -> Failed | None:
             return Failed(Fault("error", "Internal error.", retryable=True), Usage(10**9, 10**9))
         case 2:
             await asyncio.sleep(HANG_S)
-            return None
+            return Failed(Fault("error", "Too late."))
         case 3:
             raise DriverBug
-        case _:
+        case 4:
             return Failed(Fault("rate", "Too many requests.", retryable=True))
+        case _:
+            return Reply((Draft(ToolCall("answer", {"sentences": [GARBAGE], "claims": GARBAGE})), Draft(Text(GARBAGE))))
+
+
+GARBAGE = "{\u0000\u202e}" * 1_000
+"""Nothing that anybody asked for."""
 
 
 def tools(outside: Outside) -> tuple[Tool, ...]:

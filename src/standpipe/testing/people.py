@@ -3,63 +3,88 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from itertools import cycle
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from standpipe.core.admit import Ask, Refusal, admit
+from standpipe.core.admit import Ask, Wish
 from standpipe.core.amounts import Amounts
-from standpipe.core.apply import apply, fold
+from standpipe.core.apply import fold
 from standpipe.core.events import AnyFact, Event, RelationsChanged
 from standpipe.core.ids import HOUSE
 from standpipe.core.pending import open_turns
 from standpipe.core.state import Ask as Asked
-from standpipe.core.state import State
-from standpipe.core.world import Access, World
-from standpipe.engine.drive import row_of
-from standpipe.engine.house import House
-from standpipe.errors import NotFound, Refused
+from standpipe.engine.house import House, Turn
+from standpipe.errors import NotFound, Refused, StoreError
 from standpipe.ports import Append, Appended, Log
 from standpipe.testing.clock import EPOCH_MS
 from standpipe.testing.outside import Outside
 from standpipe.testing.scenario import FOLDER, TENANT, Act, Chat, Message, Scenario, chance, reply_of
+from standpipe.testing.wishes import send
+
+T = TypeVar("T")
 
 ENDINGS = ("completed", "partial", "failed", "cancelled")
 PATIENCE_MS = 200
 """So long somebody waits at least before looking again at what a session waits for."""
 IDLE_MS_MAX = 1_000
 """A session with nothing to do is let go of within this time."""
+STORE_BROKEN_S = 1.0
+"""So long they wait before they try again what the store did not do."""
+
+
+class Front(Protocol):
+    """The processes, as those who use them meet them."""
+
+    async def through(self, doing: Callable[[House], Awaitable[T]]) -> T:
+        """Have one that lives do something, and another one where it dies before that is done."""
 
 
 class People:
     """They outlive the processes they talk to, and say again what they do not know to have been heard."""
 
+    _front: Front
+
     def __init__(self, scenario: Scenario, log: Log, outside: Outside) -> None:
         self._scenario, self._log, self._outside = scenario, log, outside
-        self._houses: Iterator[House] = iter(())
         self._heard: set[str] = set()
         self._done: set[int] = set()
+        self.put_off = 0
+        self.hurried = True
         self.faults: list[str] = []
 
-    async def work(self, houses: Sequence[House]) -> None:
-        """Say and do all that is left to these houses by turns, until everything is answered.
-
-        A process begins by going on with what is unfinished.
-        """
-        self._houses = cycle(houses)
-        for house in houses:
-            for row in await house.unfinished():
-                await house.resume(row.session)
+    async def work(self, front: Front) -> None:
+        """Say and do everything there is, until all is answered. `put_off` counts those who wait for a store that broke;
+        whoever is not `hurried` does not mind how long a session takes that has nothing to do."""
+        self._front = front
         async with asyncio.TaskGroup() as group:
             for chat in self._scenario.chats:
-                group.create_task(self._converse(chat))
+                group.create_task(self._insist(lambda chat=chat: self._converse(chat)))  # type: ignore[misc]
             for number, act in enumerate(self._scenario.acts):
-                if number not in self._done:
-                    group.create_task(self._act(number, act))
+                group.create_task(self._insist(lambda n=number, a=act: self._act(n, a)))  # type: ignore[misc]
         for chat in self._scenario.chats:
-            await self._settle(chat)
+            await self._insist(lambda chat=chat: self._settle(chat))  # type: ignore[misc]
+
+    async def _insist(self, doing: Callable[[], Awaitable[None]]) -> None:
+        """Again from the start, until the store does it."""
+        while True:
+            try:
+                return await doing()
+            except StoreError:
+                self.put_off += 1
+                await asyncio.sleep(STORE_BROKEN_S)
+                self.put_off -= 1
+
+    async def wish(self, session: str, wish: Wish) -> bool:
+        """Have a wish admitted by another process, which drives nothing; whether anything came of it."""
+        return await send(self._log, self._scenario.policy, session, wish, _now())
+
+    def said(self, session: str) -> list[Ask]:
+        """What was said in a session until now."""
+        chat = next(chat for chat in self._scenario.chats if chat.session == session)
+        return [_ask(chat, n) for n in range(len(chat.messages)) if f"{session}.m{n}" in self._heard]
 
     async def declare(self, fact: AnyFact) -> None:
         """Write a fact of the house, as another process would."""
@@ -82,66 +107,42 @@ class People:
     async def _say(self, chat: Chat, number: int, message: Message) -> None:
         if not number:
             await self.open(chat, message)
-            await next(self._houses).resume(chat.session)
+            await self._front.through(lambda house: house.resume(chat.session))
             return
         try:
-            await next(self._houses).ask(
-                message.text,
-                principal=chat.principal,
-                tenant=TENANT,
-                session=chat.session,
-                request=f"{chat.session}.m{number}",
-                docs=[Path(folder) for folder in chat.folders],
-                budget_usd=message.budget_microusd / 1e6 or None,
-                deadline_s=message.deadline_ms / 1e3 or None,
+            await self._front.through(
+                lambda house: house.ask(
+                    message.text,
+                    principal=chat.principal,
+                    tenant=TENANT,
+                    session=chat.session,
+                    request=f"{chat.session}.m{number}",
+                    docs=[Path(folder) for folder in chat.folders],
+                    budget_usd=message.budget_microusd / 1e6 or None,
+                    deadline_s=message.deadline_ms / 1e3 or None,
+                )
             )
         except Refused:
             return
 
     async def open(self, chat: Chat, message: Message) -> None:
         """The first message comes in through another process, which drives nothing."""
-        state = State()
-        wish = Ask(
-            request=f"{chat.session}.m0",
-            session=chat.session,
-            tenant=TENANT,
-            principal=chat.principal,
-            agent="agent",
-            text=message.text,
-            folders=chat.folders,
-            limits=Amounts(microusd=message.budget_microusd),
-            deadline_ms=message.deadline_ms or None,
-        )
-        events = admit(state, wish, World(self._scenario.policy, {}, Access(0, 0)), _now())
-        assert not isinstance(events, Refusal)
-        for event in events:
-            apply(state, event)
-        append = Append(
-            session=chat.session,
-            tenant=TENANT,
-            at=_now(),
-            by="operator",
-            rules="",
-            expect_seq=0,
-            events=tuple(events),
-            requests=(wish.request,),
-            row=row_of(state),
-        )
-        await self._log.append(append)
+        first = msgspec.structs.replace(chat, messages=(message,))
+        await send(self._log, self._scenario.policy, chat.session, _ask(first, 0), _now())
 
     async def _settle(self, chat: Chat) -> None:
         """Wait until every turn is over; answer what is asked meanwhile, or do not."""
-        began = _now()
-        while (turn := await next(self._houses).resume(chat.session)) is not None:
-            await turn.wait()
+        while True:
+            turn, took_ms = await self._front.through(lambda house: _waited(house, chat.session))
+            if turn is None:
+                break
             await self._outside.look_over("what is told", chat.principal, msgspec.json.encode(turn.answer))
             if turn.outcome == "parked":
                 await self._answer(chat)
             elif turn.outcome not in ENDINGS or not turn.reason:
                 self.faults.append(f"{chat.session}: {turn.id} came back as {turn.outcome!r} because of {turn.reason!r}")
-            began = _now()
-        if _now() - began > IDLE_MS_MAX and not {"lag", "stall", "two"} & {*self._scenario.moods}:
-            self.faults.append(f"{chat.session}: it took {_now() - began} ms to let go of an idle session")
+        if took_ms > IDLE_MS_MAX and self.hurried and not {"lag", "stall", "two"} & {*self._scenario.moods}:
+            self.faults.append(f"{chat.session}: it took {took_ms} ms to let go of an idle session")
 
     async def _answer(self, chat: Chat) -> None:
         state = fold(await self._log.read(chat.session))
@@ -161,17 +162,21 @@ class People:
     async def _say_to(self, chat: Chat, ask: Asked, allow: bool) -> None:
         try:
             if ask.kind == "approval":
-                await next(self._houses).approve(chat.session, ask.id, chat.principal, allow=allow)
+                await self._front.through(lambda house: house.approve(chat.session, ask.id, chat.principal, allow=allow))
             else:
                 request = f"{chat.session}.{ask.id}"
                 told = reply_of(chat.principal)
-                await next(self._houses).ask(
-                    told, principal=chat.principal, tenant=TENANT, session=chat.session, request=request
+                await self._front.through(
+                    lambda house: house.ask(
+                        told, principal=chat.principal, tenant=TENANT, session=chat.session, request=request
+                    )
                 )
         except (NotFound, Refused):
             return
 
     async def _act(self, number: int, act: Act) -> None:
+        if number in self._done:
+            return
         await asyncio.sleep(max(0, EPOCH_MS + act.at_ms - _now()) / 1000)
         if act.kind == "cancel":
             await self._cancel(act.what)
@@ -179,6 +184,8 @@ class People:
             relation = (act.what,)
             namespace = FOLDER if act.what.startswith("document:") else ""
             granted, revoked = (relation, ()) if act.kind == "grant" else ((), relation)
+            if revoked:
+                self._outside.strikes("revocation", self._scenario.chats[0].principal)
             await self.declare(RelationsChanged(TENANT, namespace, "command", granted, revoked))
         self._done.add(number)
 
@@ -186,10 +193,35 @@ class People:
         state = fold(await self._log.read(session))
         if state.turn is None:
             return
+        turn = state.turn.id
+        self._outside.strikes("cancel", state.principal)
         try:
-            await next(self._houses).cancel(session, state.turn.id, state.principal)
+            await self._front.through(lambda house: house.cancel(session, turn, state.principal))
         except NotFound:
             return
+
+
+async def _waited(house: House, session: str) -> tuple[Turn | None, int]:
+    """The unfinished turn of a session once it is over, or parked, None if it has none; and how long that took in ms."""
+    began = _now()
+    turn = await house.resume(session)
+    return (await turn.wait() if turn is not None else None), _now() - began
+
+
+def _ask(chat: Chat, number: int) -> Ask:
+    """What a message of a chat wishes."""
+    message = chat.messages[number]
+    return Ask(
+        request=f"{chat.session}.m{number}",
+        session=chat.session,
+        tenant=TENANT,
+        principal=chat.principal,
+        agent="agent",
+        text=message.text,
+        folders=chat.folders,
+        limits=Amounts(microusd=message.budget_microusd),
+        deadline_ms=message.deadline_ms or None,
+    )
 
 
 def _now() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from standpipe.core.apply import fold
 from standpipe.core.budget import accounts
@@ -59,11 +59,24 @@ def at_once(waiting: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("it waits for something")
 
 
+class Stores(Protocol):
+    """What a session's world is read from, as it is now."""
+
+    @property
+    def log(self) -> Log: ...
+
+    @property
+    def search(self) -> Search: ...
+
+    @property
+    def access(self) -> AccessStore: ...
+
+
 class Watch:
     """Looks whether a session could be decided further although everything waits: then a question was not asked."""
 
-    def __init__(self, log: Log, search: Search, access: AccessStore, fixed: Static) -> None:
-        self._log, self._search, self._access, self._fixed = log, search, access, fixed
+    def __init__(self, stores: Stores, fixed: Static) -> None:
+        self._stores, self._fixed = stores, fixed
         self._states: dict[str, State] = {}
         self._seen: dict[str, tuple[int, int]] = {}
         self._looked: dict[str, int] = {}
@@ -76,15 +89,16 @@ class Watch:
         """
         for session, driven in sessions.items():
             state = self._states.setdefault(session, State())
-            fold(at_once(self._log.read(session, state.seq)), state)
+            fold(at_once(self._stores.log.read(session, state.seq)), state)
             then = now - 1  # a timer of this very millisecond may still come
-            place = (state.seq, self._access.heads(state.tenant).revision)
+            place = (state.seq, self._stores.access.heads(state.tenant).revision)
             due = any(self._looked.get(session, 0) < instant <= then for instant in instants(state))
             if not state.seq or (self._seen.get(session) == place and not due):
                 continue
             self._seen[session], self._looked[session] = place, then
+            stores = self._stores
             asked = everything(state, self._fixed, then)
-            world = at_once(look_up(self._log, self._search, self._access, self._fixed, asked))
+            world = at_once(look_up(stores.log, stores.search, stores.access, self._fixed, asked))
             left = decide(state, world, then)
             idle = state.turn is not None and state.turn.parked_at > 0 and not driven
             excused = (ItemsWithdrawn, AskExpired) if idle else ItemsWithdrawn
