@@ -216,5 +216,5 @@ def test_an_approval_is_no_permit() -> None:
 
 def test_every_code_of_a_refusal_is_known() -> None:
     assert {"not_found", "arguments", "budget", "deadline", "denied", "expired", "no model"} <= REFUSALS
-    assert {"not offered", "second answer", "second question", "steps", "contracted", "cancelled"} <= REFUSALS
-    assert len(REFUSALS) == 13
+    assert {"not offered", "second answer", "second question", "steps", "contracted", "cancelled", "in doubt"} <= REFUSALS
+    assert len(REFUSALS) == 14

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from standpipe.core import budget, context, endings, gate, pending, plan, reply, supervise
+from standpipe.core import aftermath, budget, context, endings, gate, pending, plan, reply, supervise
 from standpipe.core import events as e
 from standpipe.core.amounts import Limits, Move
 from standpipe.core.apply import apply
+from standpipe.core.deeds import left_standing
 from standpipe.core.details import NOT_SENT, Step, Why, outranks
 from standpipe.core.ids import item_id, step_id
 from standpipe.core.items import Draft, Item, Label, Text, ToolCall, place
@@ -129,7 +130,7 @@ def _recall(state: State, world: World, now: int) -> Facts:
     ending = turn.cancel if turn.stopped else "deadline" if turn.hard else "answered" if turn.answered else ""
     for scope in turn.scopes.values():
         gone = turn.steps[turn.calls[scope.id].step].spec.item in turn.withdrawn
-        firm = ending or ("withdrawn" if gone else "")
+        firm = ending or ("withdrawn" if gone else "" if scope.agent in world.agents else "not_found")
         level = "firm" if firm else turn.level
         if outranks(level, scope.level) and (level != "firm" or not scope.stopped):
             told = e.ScopeCancelled(scope.id, firm or turn.cancel, level)
@@ -146,7 +147,11 @@ def _end_steps(state: State, world: World, now: int) -> Facts:
     record = Recorder(state.seq)
     for step in quiet:
         call = turn.calls.get(step.call)
-        if _over(turn):
+        if step.spec.kind == "undo":
+            endings.end_undo(turn, step, call, record, now)
+        elif _over(turn) and endings.still_asked(state, world, step):
+            continue
+        elif _over(turn):
             outcome = endings.cut_off(state, world, step, call)
             record.add(e.StepEnded(step.spec.id, outcome, turn.cancel or "deadline"), turn.cancelled_at or turn.started)
         elif call is None:
@@ -186,22 +191,24 @@ def _unpark(state: State, world: World, now: int) -> Facts:
 def _finish(state: State, world: World, now: int) -> Facts:
     """A turn ends when it has a checked answer, was cancelled, is out of time, or nothing can be said any more."""
     turn = _turn(state)
-    if turn.open or turn.parked_at:
+    if turn.open or turn.parked_at or (turn.live and (turn.unwind is not None or _over(turn))):
         return ()
     record, last = Recorder(state.seq), turn.last_model_step
     if turn.stopped or (turn.cancel and not turn.live and not turn.answered and not _found(turn)):
-        _end(state, world, record, ("cancelled", turn.cancel))
+        _end(state, world, record, ("cancelled", turn.cancel), now)
     elif turn.answered:
         for id in turn.live:
             record.add(e.StepEnded(id, "dropped", "answered"), turn.judged)
         if not record.events:
-            _end_answered(state, world, record)
+            _end_answered(state, world, record, now)
+    elif turn.unwind is not None:
+        _end(state, world, record, _unsaid(turn, turn.unwind[1]), now)
     elif turn.hard:
-        _end(state, world, record, _unsaid(turn, "deadline"))
+        _end(state, world, record, _unsaid(turn, "deadline"), now)
     elif not turn.live and last is not None and last.spec.final and last.ended:
         fault = turn.calls[last.call].fault if last.call else None
         why = fault.code if turn.agent and fault is not None else last.refused or "no model could answer"
-        _end(state, world, record, _unsaid(turn, why))
+        _end(state, world, record, _unsaid(turn, why), now)
     return record.events
 
 
@@ -215,21 +222,25 @@ def _unsaid(turn: Turn, why: str) -> tuple[str, str]:
     return ("cancelled", turn.cancel) if turn.cancel else ("failed", why)
 
 
-def _end(state: State, world: World, record: Recorder, how: tuple[str, str], item: Item | None = None) -> None:
-    """A turn is over, or a scope of one: then the call that delegated is."""
+def _end(state: State, world: World, record: Recorder, how: tuple[str, str], now: int, item: Item | None = None) -> None:
+    """A turn is over, or a scope of one: then the call that delegated is. But first it takes back what it has to."""
     turn = _turn(state)
     items = (item,) if item is not None else ()
     last = turn.last_model_step
     said = turn.judged if items else 0
     cause = said or turn.cancelled_at or turn.judged or (last.ended if last is not None else 0) or turn.started
+    if aftermath.unwind(turn, how, record, now, cause, turn.cancelled_at):
+        return
     if turn.agent:
         tools = {t.name for t in world.agent(turn.agent).tools if t.effect != "read"}
+        tools |= {s.spec.does for s in turn.steps.values() if s.effect is not None}
         acted = any(c.target in tools and not (c.fault and c.fault.code == NOT_SENT) for c in turn.calls.values())
         ended = e.ScopeEnded(turn.id, *how, turn.spent, acted, items)
         record.add(ended, cause, turn.cancelled_at, *(step.ended for step in turn.steps.values()))
         return
     unknown = (*(s.spec.id for s in turn.steps.values() if s.outcome == "unknown"), *turn.unknown)
-    record.add(e.TurnEnded(turn.id, *how, turn.spent, items, tuple(turn.withdrawn_sources), unknown), cause, turn.cancelled_at)
+    gone, standing = tuple(turn.withdrawn_sources), tuple(left_standing(turn))
+    record.add(e.TurnEnded(turn.id, *how, turn.spent, items, gone, unknown, standing), cause, turn.cancelled_at)
 
 
 def _lost(turn: Turn) -> list[str]:
@@ -238,10 +249,11 @@ def _lost(turn: Turn) -> list[str]:
     doubtful = [*(s.spec.does for s in tools if s.outcome == "unknown"), *turn.unknown.values()]
     failed = [s.spec.does for s in tools if s.outcome == "failed" and not s.spec.optional]
     said = [f"The step `{does}` may or may not have taken effect." for does in doubtful]
+    said += [f"What the step `{does}` did could not be taken back." for does in left_standing(turn).values()]
     return said + [f"The step `{does}` failed." for does in failed] + supervise.losses(turn)
 
 
-def _end_answered(state: State, world: World, record: Recorder) -> None:
+def _end_answered(state: State, world: World, record: Recorder, now: int) -> None:
     turn = _turn(state)
     step = turn.steps[turn.items[turn.answer_call].step]
     cut_short = step.why == f"{FINISH}cancelled"
@@ -251,19 +263,19 @@ def _end_answered(state: State, world: World, record: Recorder) -> None:
     how = ("partial" if answer.gaps or not answer.sentences else "completed", reason)
     answers, at = move.id, step.spec.id
     if turn.cancel and not (answer.sentences or answer.claims or answer.value is not None):
-        return _end(state, world, record, ("cancelled", turn.cancel))
+        return _end(state, world, record, ("cancelled", turn.cancel), now)
     if turn.agent:
         empty = supervise.emptiness(answer, move.body, typed=world.agent(turn.agent).answer is not None)
         how = ("failed", empty) if empty else how
         answers, at = turn.delegated
     item = place(Draft(answer, label, answers), item_id(record.next, 0), origin, at)
-    _end(state, world, record, how, item if how[1] not in (supervise.UNSUPPORTED, supervise.SCHEMA) else None)
+    _end(state, world, record, how, now, item if how[1] not in (supervise.UNSUPPORTED, supervise.SCHEMA) else None)
 
 
 def _extend(state: State, world: World, now: int) -> Facts:
     """When no step is left and no answer is there, the model is asked again; the last time with what there is."""
     turn = _turn(state)
-    if turn.live or turn.parked_at or _over(turn) or turn.answered:
+    if turn.live or turn.parked_at or _over(turn) or turn.answered or turn.unwind is not None:
         return ()
     record = Recorder(state.seq)
     if not turn.steps:
@@ -315,7 +327,7 @@ def _first_patch(state: State, world: World) -> Facts:
 def _knock(state: State, world: World, now: int) -> Facts:
     """Ready steps come to the gate."""
     turn = _turn(state)
-    if len(turn.live) == len(turn.open) or turn.parked_at or _over(turn) or turn.answered:
+    if len(turn.live) == len(turn.open) or turn.parked_at or (turn.answered and turn.unwind is None):
         return ()
     return gate.knock(state, world, now).events
 
@@ -358,7 +370,7 @@ def _call_off(state: State) -> Facts:
 
 def _start(state: State, world: World, now: int) -> Facts:
     """The oldest waiting message becomes the open turn, if it can be paid to its end."""
-    if not state.waiting:
+    if not state.waiting or state.agent not in world.agents:
         return ()
     record = Recorder(state.seq)
     asked, requested = state.waiting[0], state.waiting_seq[0]

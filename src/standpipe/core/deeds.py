@@ -1,4 +1,4 @@
-"""What facts about effects change: what is set aside for them, what is in doubt, what can be taken back; no rule stands here."""
+"""What facts about effects change: what is set aside for them, in doubt, to be taken back; no rule stands here."""
 
 from __future__ import annotations
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from standpipe.core import reply, supervise
-from standpipe.core.details import NOT_SENT
+from standpipe.core import effects, reply, supervise
+from standpipe.core.details import ABSENT, NOT_SENT
 from standpipe.core.events import StepEnded
 from standpipe.core.ids import ask_id
 from standpipe.core.items import Item
 from standpipe.core.permit import tool_of
 from standpipe.core.record import Recorder
 from standpipe.core.state import Call, State, StepState, Turn
-from standpipe.core.tools import ToolSpec
 from standpipe.core.world import World
 
 UNSENT_MAX = 8
@@ -21,11 +20,10 @@ INTERRUPTIONS_MAX = 3
 """After so many crashes at one step it is not tried again (a poison step)."""
 
 
-def _doubtful(tool: ToolSpec | None, call: Call) -> bool:
-    """Whether a call that is over may have changed the world without saying so."""
-    if call.outcome == "completed" or (tool is not None and tool.effect == "read"):
-        return False
-    return call.unknown or call.outcome == "interrupted"
+def still_asked(state: State, world: World, step: StepState) -> bool:
+    """Whether a step goes on in a turn or scope that is over, since it is not yet known what it did."""
+    assert state.turn is not None
+    return step.spec.kind == "tool" and effects.asks(state.turn, step, tool_of(world.agent(state.agent), step.spec.does))
 
 
 def cut_off(state: State, world: World, step: StepState, call: Call | None) -> str:
@@ -34,8 +32,22 @@ def cut_off(state: State, world: World, step: StepState, call: Call | None) -> s
         return "cancelled"
     if call.outcome == "completed":
         return "done"
-    doubtful = step.spec.kind == "tool" and _doubtful(tool_of(world.agent(state.agent), step.spec.does), call)
-    return "unknown" if doubtful else "cancelled"
+    assert state.turn is not None
+    tool = tool_of(world.agent(state.agent), step.spec.does)
+    return "unknown" if step.spec.kind == "tool" and effects.in_doubt(state.turn, step, tool) else "cancelled"
+
+
+def end_undo(turn: Turn, step: StepState, call: Call | None, record: Recorder, now: int) -> None:
+    """A compensation may be tried again with its key until it is done, has had its tries, or its time is over."""
+    if call is None:
+        return
+    tries, faults = step.attempts - step.unsent, [c for c in turn.calls.values() if c.step == step.spec.id]
+    if call.outcome == "completed":
+        record.add(StepEnded(step.spec.id, "done"), call.ended)
+    elif tries >= effects.TRIES or step.unsent > UNSENT_MAX or now >= turn.unwind_until:
+        doubtful = any(c.unknown or c.outcome == "interrupted" for c in faults)
+        code = call.fault.code if call.fault is not None else call.outcome
+        record.add(StepEnded(step.spec.id, "unknown" if doubtful else "failed", code), call.ended)
 
 
 def end_asked(turn: Turn, step: StepState, record: Recorder) -> None:
@@ -74,18 +86,21 @@ def end_tool(state: State, world: World, step: StepState, call: Call, record: Re
         return
     if call.outcome == "cancelled" and fault == NOT_SENT and step.unsent <= UNSENT_MAX:
         return
-    if tool is not None and (tool.effect == "read" or tool.idempotent):
+    doubt = effects.in_doubt(turn, step, tool)
+    if (doubt and effects.asks(turn, step, tool)) or (not doubt and fault == ABSENT and effects.repeats(turn, step)):
+        return
+    if tool is not None and effects.kind_of(tool, step) != "once":
         if call.outcome == "interrupted" and step.interrupted <= INTERRUPTIONS_MAX:
             return
         if call.fault is not None and call.fault.retryable and tries < ATTEMPTS_MAX and not turn.soft:
             return
-    if _doubtful(tool, call):
-        outcome, code, text = "unknown", "unknown", "It is not known whether this call took effect; do not repeat it blindly."
-    else:
-        outcome, code, text = "failed", fault, call.fault.text if call.fault is not None else ""
+    if doubt:
+        effects.leave_in_doubt(record, turn, step, call.ended)
+        return
+    text = call.fault.text if call.fault is not None else ""
     source = turn.items.get(step.spec.item)
     told = any(turn.items[i].kind == "failure" and i not in turn.withdrawn for i in step.items)
     items: tuple[Item, ...] = ()
-    if source is not None and source.id not in turn.withdrawn and (not told or outcome == "unknown"):
-        items = (reply.failure(record, source, code, text or "The call failed.", step.spec.id),)
-    record.add(StepEnded(step.spec.id, outcome, code, items), call.ended)
+    if source is not None and source.id not in turn.withdrawn and (not told or fault == ABSENT):
+        items = (reply.failure(record, source, fault, text or "The call failed.", step.spec.id),)
+    record.add(StepEnded(step.spec.id, "failed", fault, items), call.ended)

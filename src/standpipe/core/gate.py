@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from standpipe.core import budget, check, context, intents, permit, plan, reply
+from standpipe.core import aftermath, budget, check, context, effects, intents, permit, plan, reply
 from standpipe.core.amounts import Amounts, Limits
 from standpipe.core.details import Passed, Permit, Route
 from standpipe.core.events import Asked, CallGranted, CallRefused, ScopeStarted, StepEnded
@@ -31,6 +31,8 @@ def knock(state: State, world: World, now: int) -> Recorder:
     slots = (plan.SCOPE_CALLS_MAX if turn.agent else plan.OPEN_CALLS_MAX) - len(turn.open)
     spent = Amounts()
     for step in plan.ready(turn):
+        if _follows(state, world, step, record, now):
+            continue
         if turn.level and not step.spec.final:
             _refuse(record, turn, step, "cancelled", "The work was told to stop: nothing new is begun.")
             continue
@@ -50,6 +52,21 @@ def knock(state: State, world: World, now: int) -> Recorder:
     return record
 
 
+def _follows(state: State, world: World, step: StepState, record: Recorder, now: int) -> bool:
+    """Whether a step only waits for what follows an effect, which is judged here, whatever else the turn may still do."""
+    turn = state.turn
+    assert turn is not None
+    if step.spec.kind == "undo":
+        aftermath.judge_undo(state, world, step, record, now)
+        return True
+    if not step.call or step.spec.kind != "tool":
+        return False
+    if not effects.asks(turn, step, permit.tool_of(world.agent(state.agent), step.spec.does)):
+        return False
+    aftermath.judge_ask(state, world, step, record, now)
+    return True
+
+
 def call_question(state: State, agent: AgentSpec, step: StepState) -> CallQuestion | None:
     """What must be asked before a tool step can be judged; None where no answer could let it through."""
     turn = state.turn
@@ -61,6 +78,9 @@ def call_question(state: State, agent: AgentSpec, step: StepState) -> CallQuesti
 
 def _refuse(record: Recorder, turn: Turn, step: StepState, code: str, text: str) -> Amounts:
     assert code in REFUSALS
+    if step.effect is not None and effects.in_doubt(turn, step, None):
+        effects.leave_in_doubt(record, turn, step, record.add(CallRefused(step.spec.id, code), step.added))
+        return Amounts()
     source = turn.items.get(step.spec.item)
     items: tuple[Item, ...] = ()
     if source is not None and source.id not in turn.withdrawn:
@@ -77,7 +97,9 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
     agent = world.agent(state.agent)
     move = plan.move_of(turn, step.spec)
     if move is None:
-        record.add(StepEnded(step.spec.id, "withdrawn", "what asked for it may no longer be read"), step.added)
+        doubt = step.effect is not None and effects.in_doubt(turn, step, None)
+        how = "unknown" if doubt else "withdrawn"
+        record.add(StepEnded(step.spec.id, how, "what asked for it may no longer be read"), step.added)
         return Amounts()
     tool = permit.tool_of(agent, step.spec.does)
     if tool is None:
@@ -93,15 +115,18 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
         return _refuse(record, turn, step, permit.NOT_FOUND, NOT_FOUND_TEXT)
     if not isinstance(permitted, Permit):
         return Amounts()
-    hold = Amounts(tool_calls=1)
+    hold, effect = Amounts(tool_calls=1), effects.effect_of(state, step, tool, move)
+    kept = effect.asking + effect.undoing - step.kept if effect is not None else Amounts()
     if turn.soft or now >= turn.soft_at:
         return _refuse(record, turn, step, "deadline", "There is no time left for this step.")
-    if (hold + taken).short(budget.free(turn, final=False)):
+    if (hold + kept + taken).short(budget.free(turn, final=False)):
         return _refuse(record, turn, step, "budget", "There is no budget left for this step.")
     ask = turn.asks.get(ask_id(turn.id, step.spec.id))
     intent = intents.of_tool(agent.name, tool.name, move.arguments) if state.recorded else ""
     found = intents.recorded(state, intent, record.events)
     wanted = tool.approval or tool.effect == "irreversible" or (state.parent and tool.effect != "read")
+    if effect is not None and effect.intent in state.doubts and not wanted:
+        return _refuse(record, turn, step, effects.IN_DOUBT, effects.SAME_TEXT)
     if wanted and not found and (ask is None or ask.outcome != "allowed"):
         return _approve(record, turn, step, now + world.policy.parked_ms)
     record.add(
@@ -114,10 +139,11 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
             permit=permitted,
             key=_key(state, turn, step),
             recorded=found,
+            effect=effect if not found else None,
         ),
         *_led(turn, step),
     )
-    return hold
+    return hold + kept
 
 
 def _key(state: State, turn: Turn, step: StepState) -> str:

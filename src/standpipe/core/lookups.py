@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from standpipe.core import budget, permit
+from standpipe.core.aftermath import undo_question
 from standpipe.core.context import HISTORY_TURNS, first_look
 from standpipe.core.control import CONTROL
 from standpipe.core.gate import call_question
@@ -27,6 +28,8 @@ def lookups(state: State, agents: dict[str, AgentSpec], policy: Policy, request:
     calls: dict[CallQuestion, None] = {}
     for share in shares(state):
         agent = agents.get(share.agent)
+        if share.turn is not None and share.turn.unwind is not None:
+            calls |= _undone(share, share.turn, agents)
         if agent is not None and share.turn is not None:
             calls |= _calls(share, share.turn, agent)
         elif agent is not None and share.waiting:
@@ -46,6 +49,9 @@ def _sources(state: State) -> tuple[Source, ...]:
     found: dict[Source, None] = {}
     for share in shares(state):
         found |= dict.fromkeys(share.turn.sources) if share.turn is not None else {}
+        if share.turn is not None and share.turn.unwind is not None:
+            items = (i for deed in share.turn.deeds.values() for i in (deed.move, *deed.items) if i is not None)
+            found |= dict.fromkeys(source for item in items for source in item.label.sources)
     for closed in state.closed[-HISTORY_TURNS:]:
         for item in (closed.question, closed.answer):
             if item is not None:
@@ -67,6 +73,13 @@ def _calls(state: State, turn: Turn, agent: AgentSpec) -> dict[CallQuestion, Non
     if not turn.steps:
         asked.update(dict.fromkeys(_first_look(state, agent, turn.folders, turn.items[turn.question])))
     return asked
+
+
+def _undone(state: State, turn: Turn, agents: dict[str, AgentSpec]) -> dict[CallQuestion, None]:
+    """Of what is to be taken back: whether it may."""
+    live = (turn.steps[id].spec for id in turn.live if turn.steps[id].call not in turn.open)
+    found = (undo_question(state, agents, turn.deeds[step.undoes]) for step in live if step.kind == "undo")
+    return dict.fromkeys(question for question in found if question is not None)
 
 
 def _of_move(state: State, agent: AgentSpec, move: ToolCall) -> list[CallQuestion]:

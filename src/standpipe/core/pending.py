@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from standpipe.core.amounts import NOTHING
+from standpipe.core.details import ASK
+from standpipe.core.effects import asked_from
+from standpipe.core.plan import SCOPE_CALLS_MAX
 from standpipe.core.state import Call, State, Turn, shares
 
 
@@ -53,6 +57,8 @@ def performed(turn: Turn) -> list[Call]:
 
 
 def _wanted(turn: Turn, call: Call) -> bool:
+    if call.purpose:  # what follows an effect comes to its end, however the turn ends
+        return not (call.purpose == ASK and turn.let_go)
     if turn.stopped or turn.answered:
         return False
     return call.route is None or not any(id in turn.shown for id in turn.withdrawn)
@@ -68,6 +74,16 @@ def wakes(state: State) -> int | None:
         times += [ask.until for ask in share.asks.values() if not ask.outcome and ask.step in share.live]
         if not share.parked_at and not share.hard:
             times.append(share.deadline_at if share.soft else share.soft_at)
+        times += _doubts(share)
         if share.let_go_at and not share.let_go:
             times.append(share.let_go_at)
     return min(times, default=None)
+
+
+def _doubts(turn: Turn) -> list[int]:
+    """When it may be asked what came of attempts whose process is gone; while all slots are taken, it need not be looked."""
+    if turn.kept == NOTHING or turn.parked_at or turn.let_go or len(turn.open) >= SCOPE_CALLS_MAX:
+        return []
+    live = (turn.steps[id] for id in turn.live)
+    doubtful = (s for s in live if s.effect is not None and s.effect.asking != NOTHING and s.call not in turn.open)
+    return [at for step in doubtful if (at := asked_from(turn, step))]

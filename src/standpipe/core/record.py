@@ -6,8 +6,8 @@ from standpipe.core.events import AnyFact, Cause, Event
 
 REFUSALS = frozenset(
     (
-        *("arguments", "budget", "cancelled", "contracted", "deadline", "denied", "expired", "no model", "not offered", "not_found"),
-        *("second answer", "second question", "steps"),
+        *("arguments", "budget", "cancelled", "contracted", "deadline", "denied", "expired", "in doubt", "no model"),
+        *("not offered", "not_found", "second answer", "second question", "steps"),
     )
 )
 """Every code a CallRefused can have."""

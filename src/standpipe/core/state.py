@@ -19,7 +19,7 @@ REQUESTS_KEPT = 64
 """Request ids a state remembers; older ones are looked up."""
 
 
-class Call(msgspec.Struct):
+class Call(msgspec.Struct, gc=False):
     """One attempt: granted at event `granted`, over at event `ended` (0: still open), settled or not."""
 
     id: str
@@ -49,11 +49,11 @@ class Call(msgspec.Struct):
     recorded: int = 0
 
 
-class StepState(msgspec.Struct):
+class StepState(msgspec.Struct, gc=False):
     """A step of the plan: its latest call, how it ended (empty: it has not), and which events added and ended it.
 
-    `effect` is that of its latest attempt that may change the world, `asked` how often it was asked since what came of it, `kept`
-    what is set aside for that and for taking it back. `session` is the one it was planned in, where that was forked since.
+    `effect` is that of its latest attempt that may change the world, `asked` how often it was asked since what came of it,
+    `kept` what is set aside for that and for taking it back. `session` is the one it was planned in, where that was forked since.
     """
 
     spec: Step
@@ -76,7 +76,7 @@ class StepState(msgspec.Struct):
     session: str = ""
 
 
-class Deed(msgspec.Struct, frozen=True):
+class Deed(msgspec.Struct, frozen=True, gc=False):
     """An effect that can be taken back: by which agent and step, under which key, its arguments' item and its result.
 
     `undo` is the key of its compensation, `keep` what is set aside for that, `ended` the event that says that it is done.
@@ -92,7 +92,7 @@ class Deed(msgspec.Struct, frozen=True):
     ended: int
 
 
-class Ask(msgspec.Struct):
+class Ask(msgspec.Struct, gc=False):
     """Something a person was asked: open until `outcome` is allowed, denied or expired."""
 
     id: str
@@ -104,7 +104,7 @@ class Ask(msgspec.Struct):
     by: str = ""
 
 
-class Tried(msgspec.Struct):
+class Tried(msgspec.Struct, gc=False):
     """What models and providers have shown in this turn, over all its scopes: `flying` counts open calls by provider."""
 
     models: dict[str, None] = {}
@@ -113,7 +113,7 @@ class Tried(msgspec.Struct):
     flying: dict[str, int] = {}
 
 
-class Turn(msgspec.Struct):
+class Turn(msgspec.Struct, gc=False):
     """The open turn, or a scope of it: a specialist's share, whose id is that of the call that delegated to `agent`.
 
     `live` are steps that have not ended, `open` calls that have not, `unsettled` those still held for, `scopes` those open.
@@ -192,7 +192,7 @@ class Turn(msgspec.Struct):
         return next((s for s in reversed(self.steps.values()) if s.spec.kind == "model"), None)
 
 
-class Closed(msgspec.Struct, frozen=True):
+class Closed(msgspec.Struct, frozen=True, gc=False):
     """A turn that is over, at constant size: its question and answer without bodies, how it ended, what it cost."""
 
     turn: str
@@ -205,7 +205,7 @@ class Closed(msgspec.Struct, frozen=True):
     remembered: bool = False
 
 
-class State(msgspec.Struct):
+class State(msgspec.Struct, gc=False):
     """One session at one position of its log.
 
     `called_off` are waiting turns that were cancelled, with the cause and the event; `parked` is why nobody drives the session.

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 
-class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, gc=False):
     """A tool as rules and models see it. `parameters` is a JSON Schema.
 
     `effect` is "read", "write" or "irreversible"; `idempotent` says that the same key twice acts once; `resource` is a
-    template over the arguments ("incident:{id}") of what a call touches; `approval` asks a person first. `reconcile` says that it
-    can be asked what came of a key, `compensate` that it can take back what it did.
+    template over the arguments ("incident:{id}") of what a call touches; `approval` asks a person first. `reconcile` says
+    that it can be asked what came of a key, `compensate` that it can take back what it did.
     """
 
     name: str
@@ -33,7 +33,7 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return len(self.name) + len(self.description.encode()) + len(msgspec.json.encode(self.parameters))
 
 
-class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, gc=False):
     """An agent as rules and models see it: `answer` is the JSON Schema of its typed result, if it has one.
 
     `specialists` are the agents it may delegate to: what it is told of each, by name. `documents` are patterns of paths (`*` is
