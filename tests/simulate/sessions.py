@@ -121,10 +121,12 @@ class Stage:
         self._fixed = static(policy or POLICY, {"coordinator": AgentSpec("coordinator", "Answer.", TOOLS)})
 
     async def open(self, approve: Approvals | None = None) -> House:
-        """A house on the store, the one before it gone."""
-        await self.close()
+        """A house on the store, the one before it gone: it can write nothing any more."""
         self.opened += 1
         owner = Owner("here", self.opened, "")
+        for row in await self.log.rows():
+            await self.log.claim(row.session, owner, self.loop.now_ms(), self.loop.now_ms() + 30_000)
+        await self.close()
         setup = Setup(self._ports, self._fixed, RULES, f"here:{self.opened}", owner, approve)
         self.house = House(setup, self._sync, _nothing)
         if self.opened == 1:

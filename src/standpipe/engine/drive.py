@@ -7,6 +7,7 @@ at its worst case and judged anew. Nothing is performed before the append that g
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable
 from typing import assert_never
@@ -33,6 +34,8 @@ from standpipe.ports import Append, Appended, Approvals, Fenced, Memory, Owner, 
 
 GRACE_MS = 1_000
 """How long a call may take to stop after it was told to."""
+LET_GO_S = 5.0
+"""How long effects under way have when the process is to let go of their session."""
 LOOK_MS = 60_000
 """The longest a drive waits without looking at the clock, which may have been set."""
 
@@ -84,12 +87,14 @@ async def drive(setup: Setup, session: str, fence: int, unrecorded: list[Result]
 
 
 class _Doing(msgspec.Struct, eq=False):
-    """Something under way since `began`; at `until` it is told to stop (`late`), a while later it is left behind."""
+    """Something under way since `began`; at `until`, or once nobody wants it (`cut`), it is told to stop (`late`), and a while
+    later it is left behind."""
 
     task: asyncio.Task[None]
     began: int
     until: int | None = None
     late: bool = False
+    cut: bool = False
 
 
 class _Drive:
@@ -126,6 +131,7 @@ class _Drive:
             while True:
                 while await self._advance(arrived):
                     arrived = []
+                arrived = []
                 self._perform_what_is_owed()
                 if not self.running and not self._has_work():
                     return self.state
@@ -133,6 +139,9 @@ class _Drive:
                 if trouble := next((one for one in arrived if isinstance(one, Exception)), None):
                     await self._break_off([one for one in arrived if not isinstance(one, Exception)])
                     raise trouble
+        except asyncio.CancelledError:
+            await self._let_finish([one for one in arrived if isinstance(one, Outcome | Answered)])
+            raise
         except StoreError:
             await self._effects_over()
             self.unrecorded += [one for one in (*arrived, *self._taken()) if isinstance(one, Outcome | Answered | Kept)]
@@ -235,24 +244,30 @@ class _Drive:
                 doing.until = self._call(command.call).deadline_at
                 self.mine.discard(command.call)  # it is running, and then it is over: nobody asks again
         for command, doing in self.running.items():
-            if command not in owed and not isinstance(command, Remember) and self._may_be_cut(command):
+            if command not in owed and not isinstance(command, Remember) and self._may_be_cut(command) and not doing.cut:
+                doing.cut = True
+                doing.until = self.setup.ports.clock() + GRACE_MS if isinstance(command, Perform) else None
                 doing.task.cancel()
         for call in self._open():
             command = Perform(call.id)
             if command not in owed and command not in self.running:  # granted, and unwanted before it was begun
                 self._take((None, Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)))
 
-    def _may_be_cut(self, command: Perform | Approve) -> bool:
-        """An effect under way is not let go of before it is recorded."""
+    def _may_be_cut(self, command: Command) -> bool:
+        """An effect under way is not let go of before it is recorded, but for one whose turn has no more patience."""
+        turn = share_of(self.state, command.call).turn if isinstance(command, Perform) else None
+        return not self._acts(command) or (turn is not None and turn.let_go)
+
+    def _acts(self, command: Command) -> bool:
         if not isinstance(command, Perform):
-            return True
+            return False
         share = share_of(self.state, command.call)
         call = share.turn.calls.get(command.call) if share.turn is not None else None
         if call is None or call.route is not None:
-            return True
+            return False
         agent = self.setup.fixed.agents.get(share.agent)
         tool = tool_of(agent, call.target) if agent is not None else None
-        return tool is None or tool.effect == "read"
+        return tool is not None and tool.effect != "read"
 
     def _can_approve(self, command: Approve) -> bool:
         turn = share_of(self.state, command.ask).turn
@@ -291,8 +306,10 @@ class _Drive:
         except asyncio.CancelledError:
             if (doing := self.running.get(command)) is not None and doing.late:
                 return timed_out(work, self.setup.ports.clock() - doing.began)
-            unknown = call.route is None and not self._may_be_cut(command)
-            return Outcome(call.id, call.step, call.target, cancelled="no longer wanted", unknown=unknown)
+            return self._unwanted(command, call)
+
+    def _unwanted(self, command: Perform, call: Call) -> Outcome:
+        return Outcome(call.id, call.step, call.target, cancelled="no longer wanted", unknown=self._acts(command))
 
     async def _approved(self, command: Approve) -> Reply:
         turn = share_of(self.state, command.ask).turn
@@ -369,13 +386,13 @@ class _Drive:
         for command, doing in self.running.items():
             if doing.until is None or doing.until > now:
                 continue
-            if not doing.late:
+            if not doing.late and not doing.cut:
                 doing.late, doing.until = True, now + GRACE_MS
                 doing.task.cancel()
             elif isinstance(command, Perform):
-                doing.until = None
-                work = job(self.state, self.setup.fixed.agents, self._call(command.call))
-                self._take((command, timed_out(work, now - doing.began)))
+                doing.until, call = None, self._call(command.call)
+                work = job(self.state, self.setup.fixed.agents, call)
+                self._take((command, self._unwanted(command, call) if doing.cut else timed_out(work, now - doing.began)))
 
     def _taken(self) -> list[Result | CallInterrupted]:
         """All results that are there; what they belong to does not run any more."""
@@ -394,6 +411,15 @@ class _Drive:
             apply(self.state, event)
         if inputs:
             await self.setup.ports.log.append(self._append(tuple(inputs), None, [], now))
+
+    async def _let_finish(self, arrived: list[Result | CallInterrupted]) -> None:
+        """Told to let go: effects under way come to their end first, and what calls came to is recorded, within a grace."""
+        if not arrived and all(map(self._may_be_cut, self.running)):
+            return
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(LET_GO_S):
+                self.state = fold(await self.setup.ports.log.read(self.session))
+                await self._break_off(arrived)
 
     async def _effects_over(self) -> None:
         """Wait until effects under way have come to their end."""
