@@ -10,15 +10,17 @@ import msgspec
 from standpipe.core import budget, intents, permit, plan
 from standpipe.core.admit import Refusal
 from standpipe.core.apply import apply
-from standpipe.core.details import NOT_SENT, Recorded
+from standpipe.core.details import ABSENT, Recorded
 from standpipe.core.events import (
     CallCancelled,
     CallCompleted,
     CallFailed,
     CallGranted,
+    CallInterrupted,
     Event,
     Frame,
     SessionForked,
+    StepEnded,
     TurnEnded,
 )
 from standpipe.core.ids import step_of
@@ -50,6 +52,9 @@ def forked(state: State, wish: Fork, world: World, now: int) -> list[Event] | Re
     """The fact that a fork of `state`, the session at the cut, begins with; or why it cannot. `world` has the balances of
     `accounts`. What is left of the open turn's slice is held anew, as far as there is any."""
     names, turn, held = accounts(state, wish, world, now), state.turn, 0
+    if turn is not None and any(share.unwind is not None for share in (turn, *turn.scopes.values())):
+        text = f"At seq {state.seq} what was done is being taken back, which only the session itself may do: fork before that."
+        return Refusal("unwinding", text)
     if turn is not None:
         left = turn.limits.amounts.microusd - spent_before(turn).microusd
         open_slices = sum(scope.limits.amounts.microusd - scope.spent.microusd for scope in turn.scopes.values())
@@ -82,34 +87,71 @@ def changes_the_world(agents: Mapping[str, AgentSpec], agent: str, call: Call) -
 def rest(
     state: State, frames: Iterable[Frame], agents: Mapping[str, AgentSpec], *, every: bool
 ) -> tuple[tuple[Recorded, ...], dict[str, int]]:
-    """What calls of the turn that is open or next at the cut came to after it: by intent, and by call those that were open.
+    """What calls of the turn that is open or next at the cut came to after it: by intent, and by step the event that says it.
 
-    `state` is the session at the cut and is folded on. Without `every` only calls that may change the world are told: where
-    nothing is recorded of one that was sent, by the event of its grant, as nobody knows whether it acted.
+    `state` is the session at the cut and is folded on. Of each step its last attempt that was sent counts. Without `every` only
+    calls that may change the world are told by intent: where nothing is recorded of one, by an event that says so, as nobody
+    knows whether it acted.
     """
     name = state.turn.id if state.turn is not None else state.waiting[0].turn if state.waiting else ""
-    known: dict[str, str] = {}
-    found: dict[str, int] = {}
+    rest = _Rest()
     for event in (event for frame in frames for event in frame.events):
         apply(state, event)
         match event.fact:
-            case CallGranted(call=id):
-                known[id] = _intent(state, id, agents, every=every)
-                if known[id] and changes_the_world(agents, share_of(state, id).agent, _call(state, id)):
-                    found[id] = event.seq
-            case CallCancelled(call=id, cause=cause, unknown=unknown):
-                if cause == NOT_SENT or not unknown:
-                    found.pop(id, None)
-            case CallCompleted(call=id):
-                found[id] = event.seq
-            case CallFailed(call=id) if id in found or id not in known:
-                found[id] = event.seq
+            case CallGranted(purpose="", call=call):
+                acts = changes_the_world(agents, share_of(state, call).agent, _call(state, call))
+                rest.granted(call, event.seq, _intent(state, call) if acts or every else "", acts=acts)
+            case CallCompleted() | CallFailed() | CallCancelled() | CallInterrupted() as fact:
+                rest.over(fact, event.seq)
+            case StepEnded(outcome="done", step=step) if (undone := _undone(state, step)) is not None:
+                rest.found.pop(undone, None)
             case TurnEnded(turn=ended) if ended == name:
                 break
             case _:
                 pass
-    last = {step_of(id): id for id in found if known.get(id)}
-    return tuple(Recorded(known[id], found[id]) for id in last.values()), found
+    return tuple(Recorded(rest.intents[step], seq) for step, seq in rest.found.items()), rest.ended
+
+
+class _Rest:
+    """By step: its intent, the event that answers it, the event that ended it, and the attempts that may have acted."""
+
+    def __init__(self) -> None:
+        self.intents: dict[str, str] = {}
+        self.found: dict[str, int] = {}
+        self.ended: dict[str, int] = {}
+        self.sent: dict[str, set[str]] = {}
+
+    def granted(self, call: str, seq: int, intent: str, *, acts: bool) -> None:
+        """An attempt to do what the step says."""
+        step = step_of(call)
+        if intent:
+            self.intents[step] = intent
+        if intent and acts:
+            self.found[step] = seq
+            self.sent.setdefault(step, set()).add(call)
+
+    def over(self, fact: CallCompleted | CallFailed | CallCancelled | CallInterrupted, seq: int) -> None:
+        """An attempt, or a question what came of one, came to an end."""
+        step = step_of(fact.call)
+        sent = self.sent.get(step, set())
+        if isinstance(fact, CallCancelled) and not fact.unknown:
+            self.ended.setdefault(step, seq)
+            sent.discard(fact.call)
+            if not sent:
+                self.found.pop(step, None)
+        elif isinstance(fact, CallFailed) and fact.fault.code == ABSENT:
+            self.found.pop(step, None)
+        elif isinstance(fact, CallCompleted) or not isinstance(fact, CallFailed) or fact.call in sent:
+            self.ended[step] = seq
+            if step in self.intents and (fact.call in sent or isinstance(fact, CallCompleted)):
+                self.found[step] = seq
+
+
+def _undone(state: State, step: str) -> str | None:
+    """The step whose effect this one took back, if it is one that does."""
+    turn = share_of(state, f"{state.turn.id}.{step}").turn if state.turn is not None else None
+    spec = turn.steps[step].spec if turn is not None and step in turn.steps else None
+    return spec.undoes if spec is not None and spec.kind == "undo" else None
 
 
 def _call(state: State, id: str) -> Call:
@@ -118,12 +160,12 @@ def _call(state: State, id: str) -> Call:
     return turn.calls[id]
 
 
-def _intent(state: State, id: str, agents: Mapping[str, AgentSpec], *, every: bool) -> str:
+def _intent(state: State, id: str) -> str:
     """The intent of a call that was just granted; empty for one that answers no other."""
     share, call = share_of(state, id), _call(state, id)
     turn = share.turn
     assert turn is not None
-    if call.scope or not (every or changes_the_world(agents, share.agent, call)):
+    if call.scope:
         return ""
     if call.route is None:
         move = plan.move_of(turn, turn.steps[call.step].spec)

@@ -89,6 +89,7 @@ class _Audit:
         self.parked = False
         self.over: dict[str, bool] = {}
         self.keys: dict[str, str] = {}
+        self.forked, self.allowed, self.recorded = 0, set[str](), set[int]()
 
     def frame(self, frame: e.Frame) -> None:
         """Judge the next frame, and then its events."""
@@ -123,6 +124,31 @@ class _Audit:
 
     def opened(self, fact: e.SessionOpened) -> None:
         self.must(fact.session and fact.tenant and fact.principal, "the session belongs to nobody")
+
+    def fork(self, fact: e.SessionForked) -> None:
+        """What the parent holds is the parent's, what is left of an open turn's slice is held anew, nothing is allowed yet."""
+        self.must(fact.at == self.seq - 1 and fact.session and fact.parent and fact.head, "it shares something else")
+        self.forked, self.parked, self.allowed = fact.at, False, set()
+        self.recorded = {one.seq for one in fact.recorded}
+        self.must(min(self.recorded, default=NEVER) > fact.at, "what it shares is no answer to what follows")
+        for share in self.open.values():
+            for call in share.calls.values():
+                call.hold = NOTHING if call.hold is not None and not call.agent else call.hold
+            share.deadline_at, share.until = share.deadline_at + fact.later_ms, share.until and share.until + fact.later_ms
+            share.asks = {ask: True for ask, waits in share.asks.items() if waits}
+        spent = sum((share.spent for share in self.open.values()), NOTHING).microusd
+        left = self.turn.limit.microusd - spent if self.turn is not None else 0
+        self.must(0 <= fact.microusd <= left and (fact.accounts or self.turn is None), "it holds more than is left, or nowhere")
+        if self.turn is not None:
+            self.turn.limit = self.turn.limit.capped(microusd=spent + fact.microusd)
+
+    def answered(self, turn: _Share, fact: e.CallGranted) -> None:
+        """In a fork the parent answers, each answer once, or somebody allows that it may change the world."""
+        self.must(not fact.recorded or fact.recorded in self.recorded, f"seq {fact.recorded} of no parent answers it")
+        self.recorded.discard(fact.recorded)
+        acts = self.forked and fact.target in self.acts and not (fact.recorded or fact.purpose)
+        allowed = f"{turn.name}.{fact.step}" in self.allowed
+        self.must(not acts or allowed, "it may change the world, and nobody allowed it since the session was forked")
 
     def requested(self, fact: e.TurnRequested) -> None:
         self.must(fact.items and fact.turn not in self.turns, f"{fact.turn} asks nothing, or did before")
@@ -161,6 +187,7 @@ class _Audit:
         self.must(share.over.keys() >= set(step.needs), f"{fact.step} still waits for another step")
         self.must(fact.call not in share.calls and all(c.ended for c in before), f"{fact.call} is under way already")
         self.must(fact.permit.rule, "nothing permits it")
+        self.answered(turn, fact)
         self.must(fact.hold != NOTHING, "nothing is held for it")
         owner = self.keys.setdefault(fact.key, f"{turn.name}.{fact.step}")
         self.must(fact.key and owner == f"{turn.name}.{fact.step}", f"it has no key, or that of {owner}")
@@ -257,6 +284,7 @@ class _Audit:
         fits = fact.ask not in share.asks if isinstance(fact, e.Asked) else share.asks.get(fact.ask)
         self.must(fits, f"{fact.ask} is {'asked twice' if isinstance(fact, e.Asked) else 'not open'}")
         share.asks[fact.ask] = isinstance(fact, e.Asked)
+        self.allowed |= {fact.ask} if isinstance(fact, e.Answered) and fact.allow else set()
 
     def parking(self, turn: _Share, fact: e.TurnParked | e.TurnUnparked) -> None:
         parked = isinstance(fact, e.TurnParked)
@@ -311,6 +339,7 @@ class _Audit:
 _DOUBTFUL = ("unknown", "interrupted")
 _OUTSIDE: dict[type, Callable[[_Audit, Any], None]] = {
     e.SessionOpened: _Audit.opened,
+    e.SessionForked: _Audit.fork,
     e.TurnRequested: _Audit.requested,
     e.TurnStarted: _Audit.begun,
     e.TurnEnded: _Audit.ended,

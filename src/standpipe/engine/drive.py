@@ -18,7 +18,7 @@ from standpipe.core.admit import Reply, admit
 from standpipe.core.amounts import Move
 from standpipe.core.apply import apply, fold
 from standpipe.core.decide import conclude
-from standpipe.core.details import NOT_SENT
+from standpipe.core.details import NOT_SENT, UNDO
 from standpipe.core.events import CallGranted, CallInterrupted, Event, Frame, MemoryKept, WorldRecord
 from standpipe.core.items import Answer, decode_body
 from standpipe.core.lookups import lookups
@@ -29,6 +29,7 @@ from standpipe.core.state import Call, Closed, State, share_of
 from standpipe.core.world import Access, World
 from standpipe.engine.lookup import Static, look_up, recorded
 from standpipe.engine.perform import Outcome, Ports, job, perform, timed_out
+from standpipe.engine.recall import recall
 from standpipe.errors import NotFound, StoreError
 from standpipe.ports import Append, Appended, Approvals, Fenced, Memory, Owner, SessionRow
 
@@ -38,6 +39,8 @@ LET_GO_S = 5.0
 """How long effects under way have when the process is to let go of their session."""
 LOOK_MS = 60_000
 """The longest a drive waits without looking at the clock, which may have been set."""
+
+GONE = "The agent {} of this session is not part of this program: resume it from the one it is in, or cancel its turn."
 
 
 class Lost(Exception):
@@ -121,10 +124,8 @@ class _Drive:
 
     async def _run(self) -> State:
         self.state = fold(await self.setup.ports.log.read(self.session))
-        if self.state.agent not in self.setup.fixed.agents:
-            raise NotFound(
-                f"The agent {self.state.agent} of this session is not part of this program: resume it from the one it is in."
-            )
+        if self._foreign():
+            raise NotFound(GONE.format(self.state.agent))
         arrived: list[Result | CallInterrupted] = [*self.unrecorded, *(CallInterrupted(call.id) for call in self._open())]
         self.unrecorded.clear()
         try:
@@ -135,6 +136,8 @@ class _Drive:
                 self._perform_what_is_owed()
                 if not self.running and not self._has_work():
                     return self.state
+                if self._foreign() and self.state.turn is None:
+                    raise NotFound(GONE.format(self.state.agent))
                 arrived = await self._wait()
                 if trouble := next((one for one in arrived if isinstance(one, Exception)), None):
                     await self._break_off([one for one in arrived if not isinstance(one, Exception)])
@@ -148,6 +151,11 @@ class _Drive:
             raise
         finally:
             await self._give_up()
+
+    def _foreign(self) -> bool:
+        """Whether nobody here knows the session's agent: then no more than a turn that was cancelled is brought to its end."""
+        cancelled = bool(self.state.called_off) or (self.state.turn is not None and self.state.turn.stopped)
+        return self.state.agent not in self.setup.fixed.agents and not cancelled
 
     async def _advance(self, arrived: list[Result | CallInterrupted]) -> bool:
         """Append what arrived and all that follows from it; whether more may follow, once more is known.
@@ -263,8 +271,8 @@ class _Drive:
             return False
         share = share_of(self.state, command.call)
         call = share.turn.calls.get(command.call) if share.turn is not None else None
-        if call is None or call.route is not None:
-            return False
+        if call is None or call.route is not None or call.purpose:
+            return call is not None and call.purpose == UNDO
         agent = self.setup.fixed.agents.get(share.agent)
         tool = tool_of(agent, call.target) if agent is not None else None
         return tool is not None and tool.effect != "read"
@@ -302,6 +310,8 @@ class _Drive:
             return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
         work = job(self.state, self.setup.fixed.agents, call)
         try:
+            if call.recorded:
+                return await recall(self.setup.ports, self.state.parent, work)
             return await perform(self.setup.ports, self.setup.fixed.policy, work)
         except asyncio.CancelledError:
             if (doing := self.running.get(command)) is not None and doing.late:
@@ -392,7 +402,8 @@ class _Drive:
             elif isinstance(command, Perform):
                 doing.until, call = None, self._call(command.call)
                 work = job(self.state, self.setup.fixed.agents, call)
-                self._take((command, self._unwanted(command, call) if doing.cut else timed_out(work, now - doing.began)))
+                late = timed_out(work, now - doing.began, hanging=True)
+                self._take((command, self._unwanted(command, call) if doing.cut else late))
 
     def _taken(self) -> list[Result | CallInterrupted]:
         """All results that are there; what they belong to does not run any more."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from standpipe.core.admit import Ask, Cancel, Open, Refusal, Reply, Wish, admit
 from standpipe.core.amounts import Amounts
@@ -28,6 +28,7 @@ from standpipe.core.state import State
 from standpipe.core.world import Access, World
 from standpipe.engine.drive import Setup, row_of
 from standpipe.engine.follow import follow
+from standpipe.engine.fork import fork
 from standpipe.engine.schedule import Drives
 from standpipe.engine.show import hidden
 from standpipe.errors import NotFound, Refused, UsageError
@@ -255,6 +256,21 @@ class House:
         turn = state.turn.id if state.turn is not None else state.waiting[0].turn
         began = state.turn.requested if state.turn is not None else state.waiting_seq[0]
         return self._turn(state, turn, began - 1, self.ports.clock())
+
+    async def fork(
+        self, session: str, *, at: int | None = None, set: Mapping[int, Any] | None = None, principal: str | None = None
+    ) -> str:
+        """Begin a session of its own that shares the log of another up to the frame that holds seq `at`; its id.
+
+        `set` puts JSON values in the place of recorded outcomes, by their seqs; without `at` the cut is before the first of
+        them, or at the end of the log. `resume` goes on with the turn that is open there. Raises NotFound for a session that
+        does not exist or is not `principal`'s, UsageError, and Refused where the open turn could not be paid to its end.
+        """
+        row = await self.ports.log.row(session)
+        if row is None or principal not in (None, row.principal):
+            raise NotFound(NO_SESSION)
+        name, _ = await fork(self.setup, session, at, set or {}, principal)
+        return name
 
     @property
     def driving(self) -> Collection[str]:

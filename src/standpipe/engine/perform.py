@@ -13,7 +13,7 @@ import msgspec
 
 from standpipe.core import check, permit, plan, reply
 from standpipe.core.control import CONTROL, AnswerArguments, AnswerSentence
-from standpipe.core.details import NOT_SENT, Fault, Usage, Verdict
+from standpipe.core.details import HANGING, NOT_SENT, Fault, Usage, Verdict
 from standpipe.core.events import CallCancelled, CallCompleted, CallFailed, Cause
 from standpipe.core.ids import item_id
 from standpipe.core.items import (
@@ -23,6 +23,7 @@ from standpipe.core.items import (
     Failure,
     Item,
     Label,
+    Passage,
     Source,
     ToolCall,
     decode_body,
@@ -30,13 +31,16 @@ from standpipe.core.items import (
     join,
     place,
 )
-from standpipe.core.state import Call, State, Turn, share_of
+from standpipe.core.state import Call, Deed, State, Turn, share_of
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import ModelSpec, Policy
 from standpipe.engine.spoken import Speaking, Spoken
 from standpipe.errors import StandpipeError
-from standpipe.ports import AccessStore, Failed, Log, Models, Prompt, Search, ToolRequest, Tools
+from standpipe.ports import AccessStore, Done, Failed, Log, Models, Prompt, Search, ToolRequest, Tools
 from standpipe.ports import Reply as Came
+
+SET_BY = ", set by "
+"""Stands in the origin of what somebody put in the place of a recorded outcome, before who it was."""
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -91,6 +95,7 @@ class Job(msgspec.Struct, frozen=True):
     move: ToolCall | None
     move_item: Item | None
     shown: tuple[Item, ...]
+    deed: Deed | None = None
 
 
 def job(state: State, agents: Mapping[str, AgentSpec], call: Call) -> Job:
@@ -99,7 +104,9 @@ def job(state: State, agents: Mapping[str, AgentSpec], call: Call) -> Job:
     turn = share.turn
     assert turn is not None
     step = turn.steps[call.step].spec
-    agent = agents.get(share.agent, AgentSpec(share.agent, ""))
+    deed = turn.deeds.get(step.undoes)
+    name = deed.agent if deed is not None else share.agent
+    agent = agents.get(name, AgentSpec(name, ""))
     return Job(
         call=call,
         session=state.session,
@@ -108,10 +115,15 @@ def job(state: State, agents: Mapping[str, AgentSpec], call: Call) -> Job:
         folders=turn.folders,
         agent=agent,
         is_specialist=bool(turn.agent),
-        move=plan.move_of(turn, step) if step.kind == "tool" else None,
-        move_item=turn.items.get(step.item),
+        move=_undone(deed) if deed is not None else plan.move_of(turn, step) if step.kind == "tool" else None,
+        move_item=deed.move if deed is not None else turn.items.get(step.item),
         shown=_shown(share, turn) if call.route is not None else (),
+        deed=deed,
     )
+
+
+def _undone(deed: Deed) -> ToolCall | None:
+    return plan.moved(deed.move, deed.step) if deed.move is not None else None
 
 
 def _shown(state: State, turn: Turn) -> tuple[Item, ...]:
@@ -139,9 +151,19 @@ async def perform(ports: Ports, policy: Policy, job: Job) -> Outcome:
     return msgspec.structs.replace(done, elapsed_ms=max(0, ports.clock() - began))
 
 
-def timed_out(job: Job, elapsed_ms: int) -> Outcome:
-    """What came of a call that was not over at its deadline."""
-    failed = Failed(Fault("timeout", "It did not answer in time."), unknown=_effect(job) != "read")
+async def concluded(ports: Ports, job: Job, came: Came | Failed) -> Outcome:
+    """What a call comes to whose answer is known without asking anybody: judged by the same checks as any other."""
+    if isinstance(came, Failed):
+        return _failed(job, came)
+    if job.call.route is None:
+        return _tool_outcome(job, came)
+    return await _model_outcome(ports, job, await _with_bodies(ports.log, job), came)
+
+
+def timed_out(job: Job, elapsed_ms: int, *, hanging: bool = False) -> Outcome:
+    """What came of a call that was not over at its deadline; one that is `hanging` was told to stop and did not."""
+    code = HANGING if hanging and _effect(job) != "read" else "timeout"
+    failed = Failed(Fault(code, "It did not answer in time."), unknown=_effect(job) != "read")
     return msgspec.structs.replace(_failed(job, failed), elapsed_ms=elapsed_ms)
 
 
@@ -163,6 +185,8 @@ def _failed(job: Job, failed: Failed) -> Outcome:
 
 def _answers(job: Job) -> str:
     """The model's call that a tool call results from; what the runtime asked for on its own answers nobody."""
+    if job.deed is not None:
+        return ""
     return job.move_item.id if job.move_item is not None and job.move_item.origin != "runtime" else ""
 
 
@@ -190,8 +214,11 @@ async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
     finally:
         await speaking.close()
         ports.spoken.over(job.session, call.id)
-    if isinstance(came, Failed):
-        return _failed(job, came)
+    return _failed(job, came) if isinstance(came, Failed) else await _model_outcome(ports, job, items, came)
+
+
+async def _model_outcome(ports: Ports, job: Job, items: Sequence[Item], came: Came) -> Outcome:
+    call = job.call
     moves = reply.as_moves(came.drafts)
     if not any(isinstance(d.body, ToolCall) for d in moves):
         return _failed(job, Failed(Fault("empty", "The reply held neither a call nor text."), came.usage))
@@ -222,9 +249,17 @@ async def _evidence(search: Search, job: Job, items: Sequence[Item]) -> dict[str
     for name, sources in check.known_sources(items).items():
         for source in sources:
             document = await search.document(job.tenant, source.folder, source.path, source.version)
-            if document is not None:
-                evidence.setdefault(name, []).append(check.Evidence(source, document.text))
+            text = document.text if document is not None else _as_set(items, source)
+            if text:
+                evidence.setdefault(name, []).append(check.Evidence(source, text))
     return evidence
+
+
+def _as_set(items: Sequence[Item], source: Source) -> str:
+    """The text of a document version that somebody set in the place of what was recorded; empty for one nobody did."""
+    bodies = (item.body for item in items if SET_BY in item.origin)
+    shown = (b for b in bodies if isinstance(b, Passage) and Source(b.folder, b.source, b.version) == source)
+    return "\n\n".join(body.text for body in shown)
 
 
 def _typed(answer: ToolSpec, agent: AgentSpec) -> ToolSpec:
@@ -300,13 +335,20 @@ async def _tool(ports: Ports, job: Job) -> Outcome:
         principal=job.principal,
         folders=job.folders,
         agent=job.agent,
+        purpose=call.purpose,
+        done=_done(job, move),
     )
     if _revoked(ports, job):
         return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
     came = await driver.call(request)
-    if isinstance(came, Failed):
-        return _failed(job, came)
-    return _tool_outcome(job, came)
+    return _failed(job, came) if isinstance(came, Failed) else _tool_outcome(job, came)
+
+
+def _done(job: Job, move: ToolCall) -> Done | None:
+    if job.deed is None:
+        return None
+    result = next((item.body.value for item in job.deed.items if isinstance(item.body, Data)), None)
+    return Done(job.deed.key, move.arguments, result)
 
 
 def _tool_outcome(job: Job, came: Came) -> Outcome:
@@ -328,4 +370,5 @@ def _derived(job: Job, own: Label) -> Label:
     tool = permit.tool_of(job.agent, job.call.target)
     touched = permit.resources(tool, job.move.arguments) if tool is not None and job.move is not None else ()
     resources = Label(tuple(Source("", resource, "") for resource in touched or ()))
-    return join([own, resources, *([job.move_item.label] if job.move_item is not None else [])], "tool")
+    given = [item.label for item in (job.move_item, *(job.deed.items if job.deed is not None else ())) if item is not None]
+    return join([own, resources, *given], "tool")
