@@ -18,7 +18,10 @@ from standpipe.core.world import ModelSpec
 
 
 class SessionRow(msgspec.Struct, frozen=True):
-    """The projection of a session kept beside its log: what `sessions` lists and recovery looks for."""
+    """The projection of a session kept beside its log: what `sessions` lists and recovery looks for.
+
+    `trouble` is why nobody drives it until somebody asks for that, empty where all is well.
+    """
 
     session: str
     tenant: str
@@ -29,6 +32,7 @@ class SessionRow(msgspec.Struct, frozen=True):
     turns: int = 0
     cost_microusd: int = 0
     wakes_at: int | None = None
+    trouble: str = ""
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -98,6 +102,19 @@ Hear = Callable[[Frame | None], None]
 """Told of a frame that became durable, its `prev` left out; None says that another process wrote, and to look for oneself."""
 
 
+class Lease(msgspec.Struct, frozen=True):
+    """Who drives a session: nobody if `owner` is None. `fence` is the number of its last owner, `until` in ms since 1970.
+
+    `crashes` owners, one after the other, did not give it back while the log ended at `seq`.
+    """
+
+    fence: int = 0
+    until: int = 0
+    owner: Owner | None = None
+    seq: int = 0
+    crashes: int = 0
+
+
 class Log(Protocol):
     """Durable, ordered, fenced. Every method raises StoreError when the store itself fails."""
 
@@ -128,6 +145,9 @@ class Log(Protocol):
 
     async def claim(self, session: str, owner: Owner, now: int, until: int) -> int | None:
         """Take or renew the lease: the fence, or None while a live owner holds it. A dead one is replaced at once."""
+
+    def lease(self, session: str) -> Lease:
+        """The lease as the store has it now, over all processes: one synchronous read."""
 
     async def release(self, session: str, fence: int) -> None:
         """Give the lease back, if it is still this one."""

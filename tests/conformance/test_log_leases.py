@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.conformance.logs import LOGS, NOW, Opened, append
 
-from standpipe.ports import Appended, Fenced, Owner
+from standpipe.ports import Appended, Fenced, Lease, Owner
 
 ANA, BEN = Owner("here", 1, "a"), Owner("here", 2, "b")
 
@@ -49,6 +49,35 @@ def test_a_dead_owner_is_replaced_at_once(opened: Opened) -> None:
         assert await log.claim("s1", ANA, NOW, NOW + 100) == 1
         opened.gone.add(ANA)
         assert await log.claim("s1", BEN, NOW, NOW + 100) == 2
+
+    asyncio.run(run())
+
+
+def test_owners_who_do_not_give_it_back_are_counted_as_long_as_the_log_stands_still(opened: Opened) -> None:
+    async def run() -> None:
+        log = opened.log
+        assert log.lease("s1") == Lease()
+        await log.append(append("s1", 0))
+        owners = [Owner("here", pid, "") for pid in range(6)]
+        for crashes, owner in enumerate(owners[:3]):
+            fence = await log.claim("s1", owner, NOW, NOW + 100)
+            assert fence is not None
+            assert log.lease("s1") == Lease(fence, NOW + 100, owner, 1, crashes)
+            opened.gone.add(owner)
+        await log.claim("s1", owners[3], NOW, NOW + 100)
+        await log.claim("s1", owners[3], NOW + 50, NOW + 150)
+        await log.release("s1", 4)
+        assert log.lease("s1") == Lease(4, NOW + 150, None, 1, 3)
+
+        await log.claim("s1", owners[4], NOW, NOW + 100)
+        assert log.lease("s1").crashes == 3
+        await log.append(append("s1", 1))
+        await log.claim("s1", owners[5], NOW + 101, NOW + 200)
+        assert log.lease("s1") == Lease(6, NOW + 200, owners[5], 2, 1)
+        await log.release("s1", 6)
+        await log.append(append("s1", 2))
+        await log.claim("s1", owners[4], NOW, NOW + 100)
+        assert log.lease("s1").crashes == 0
 
     asyncio.run(run())
 

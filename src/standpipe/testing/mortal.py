@@ -24,6 +24,7 @@ from standpipe.ports import (
     Heads,
     Hear,
     Hit,
+    Lease,
     Memory,
     Models,
     Owner,
@@ -144,6 +145,10 @@ class MortalLog(_Mortal):
         await self._stand()
         await self._life.meet("claim", session)
         return self._life.claimed(session, await self._use(self._machine.log.claim(session, owner, now, until)))
+
+    def lease(self, session: str) -> Lease:
+        """As the log does."""
+        return self._machine.log.lease(session)
 
     async def release(self, session: str, fence: int) -> None:
         """As the log does, for the living."""

@@ -9,7 +9,7 @@ import msgspec
 from standpipe.core.amounts import Balance, Move
 from standpipe.core.events import Event, Frame, SessionForked
 from standpipe.core.frames import encode_frame, strip
-from standpipe.ports import Append, Fenced, Owner, Short, Stale
+from standpipe.ports import Append, Fenced, Lease, Owner, Short, Stale
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -21,14 +21,6 @@ class Found(msgspec.Struct, frozen=True):
     revoked: int
     repeated: bool
     balances: Mapping[str, Balance]
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """A lease row: nobody's if `owner` is None; `fence` is the number of its last owner, `until` in ms since 1970."""
-
-    fence: int = 0
-    until: int = 0
-    owner: Owner | None = None
 
 
 def prepare(append: Append) -> tuple[bytes, dict[str, bytes]]:
@@ -82,10 +74,16 @@ def moved(moves: Sequence[Move], balances: Mapping[str, Balance]) -> dict[str, B
     return after
 
 
-def taken(lease: Lease, owner: Owner, now: int, dead: Callable[[Owner], bool]) -> int | None:
-    """The fence with which `owner` may have the lease: its own if it has it, the next if nobody alive does; else None."""
+def taken(lease: Lease, owner: Owner, times: tuple[int, int], head: int, dead: Callable[[Owner], bool]) -> Lease | None:
+    """The lease that `owner` may have where the log's last seq is `head`; `times` are now and until when.
+
+    Its own is renewed; one of nobody alive is taken with the next fence. That its last owner did not give it back counts as a
+    crash; how often that happened is forgotten as soon as the log has grown.
+    """
+    now, until = times
     if lease.owner == owner:
-        return lease.fence
-    if lease.owner is None or lease.until < now or dead(lease.owner):
-        return lease.fence + 1
-    return None
+        return msgspec.structs.replace(lease, until=until)
+    if lease.owner is not None and lease.until >= now and not dead(lease.owner):
+        return None
+    crashes = (lease.crashes if lease.seq == head else 0) + (lease.owner is not None)
+    return Lease(lease.fence + 1, until, owner, head, crashes)

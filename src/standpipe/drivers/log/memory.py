@@ -13,10 +13,10 @@ from standpipe.core.events import Event, Frame
 from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, link
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Found, Lease, fork_in, frame_of, moved, prepare, refusal, taken
+from standpipe.drivers.log.judge import Found, fork_in, frame_of, moved, prepare, refusal, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
-from standpipe.ports import Append, Appended, Fenced, Hear, Owner, SessionRow, Short, Stale
+from standpipe.ports import Append, Appended, Fenced, Hear, Lease, Owner, SessionRow, Short, Stale
 
 Projection = Callable[[None, str, tuple[Event, ...]], dict[str, int]]
 """Keeps something in step with the house log: called with each house append's tenant and events (None stands for no table);
@@ -152,14 +152,20 @@ class MemoryLog:
 
     async def claim(self, session: str, owner: Owner, now: int, until: int) -> int | None:
         """Take or renew the lease: the fence, or None while a live owner holds it. A dead one is replaced at once."""
-        fence = taken(self._leases.get(session, Lease()), owner, now, self._gone)
-        if fence is not None:
-            self._leases[session] = Lease(fence, until, owner)
-        return fence
+        head, _ = await self.heads(session)
+        lease = taken(self.lease(session), owner, (now, until), head, self._gone)
+        if lease is None:
+            return None
+        self._leases[session] = lease
+        return lease.fence
+
+    def lease(self, session: str) -> Lease:
+        """The lease as it is now."""
+        return self._leases.get(session, Lease())
 
     async def release(self, session: str, fence: int) -> None:
         """Give the lease back, if it is still this one."""
-        lease = self._leases.get(session, Lease())
+        lease = self.lease(session)
         if lease.fence == fence:
             self._leases[session] = msgspec.structs.replace(lease, owner=None)
 

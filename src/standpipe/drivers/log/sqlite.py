@@ -15,12 +15,12 @@ from standpipe.core.frames import decode_frame, fill, hashes_of
 from standpipe.drivers.log import tables
 from standpipe.drivers.log.appending import Answer, Appender, Projection, Ready, balance, end
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Lease, frame_of, prepare, taken
+from standpipe.drivers.log.judge import frame_of, prepare, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
 from standpipe.drivers.sqlite import Store
 from standpipe.errors import StoreError
-from standpipe.ports import Append, Appended, Fenced, Hear, Owner, SessionRow, Short, Stale
+from standpipe.ports import Append, Appended, Fenced, Hear, Lease, Owner, SessionRow, Short, Stale
 
 POLL_S = 0.05
 """How often the log looks for what other processes wrote, while anybody waits for it."""
@@ -99,15 +99,19 @@ class SqliteLog:
         """Take or renew the lease: the fence, or None while a live owner holds it. A dead one is replaced at once."""
 
         def claim(con: apsw.Connection) -> int | None:
-            row = _one(con, tables.LEASE, session)
-            lease = Lease() if row is None else Lease(row[0], row[1], None if row[2] is None else _OWNER.decode(row[2]))
-            fence = taken(lease, owner, now, self._gone)
-            if fence is not None:
-                self._appender.forget(session)
-                con.execute(tables.SET_LEASE, (session, fence, until, _text(owner)))
-            return fence
+            head, _ = _one(con, tables.HEAD, session) or (0, "")
+            lease = taken(_lease(con, session), owner, (now, until), head, self._gone)
+            if lease is None:
+                return None
+            self._appender.forget(session)
+            con.execute(tables.SET_LEASE, (session, lease.fence, until, _text(owner), lease.seq, lease.crashes))
+            return lease.fence
 
         return await self._store.write(claim)
+
+    def lease(self, session: str) -> Lease:
+        """The lease as the store has it now, over all processes: one synchronous read."""
+        return self._store.read_one(lambda con: _lease(con, session))
 
     async def release(self, session: str, fence: int) -> None:
         """Give the lease back, if it is still this one."""
@@ -222,6 +226,14 @@ def _written_after(frame: int) -> Callable[[apsw.Connection], list[Any]]:
 def _last_frame(con: apsw.Connection) -> int:
     (last,) = _one(con, tables.LAST_FRAME) or (0,)
     return last or 0
+
+
+def _lease(con: apsw.Connection, session: str) -> Lease:
+    row = _one(con, tables.LEASE, session)
+    if row is None:
+        return Lease()
+    fence, until, owner, seq, crashes = row
+    return Lease(fence, until, None if owner is None else _OWNER.decode(owner), seq, crashes)
 
 
 def _text(value: object) -> str:

@@ -35,6 +35,10 @@ SCHEMA = Schema(
         CREATE TABLE forks (          -- `session` shares the log of `parent` up to seq `at`
           session TEXT PRIMARY KEY, parent TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
         """,
+        """
+        ALTER TABLE leases ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;      -- where the log ended when it was taken
+        ALTER TABLE leases ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;  -- owners who did not give it back there
+        """,
     ),
 )
 
@@ -47,7 +51,7 @@ REVOKED = "SELECT seq FROM revoked WHERE tenant = ?"
 HEAD = "SELECT seq, head FROM sessions WHERE session = ?"
 ROW = "SELECT row FROM sessions WHERE session = ?"
 ROWS = "SELECT row FROM sessions WHERE row IS NOT NULL ORDER BY frame DESC"
-LEASE = "SELECT fence, until, owner FROM leases WHERE session = ?"
+LEASE = "SELECT fence, until, owner, seq, crashes FROM leases WHERE session = ?"
 REQUEST = "SELECT 1 FROM requests WHERE session = ? AND request = ?"
 BALANCE = "SELECT held, spent FROM accounts WHERE account = ?"
 FRAMES = (
@@ -78,7 +82,7 @@ SET_HEADS = (
 )
 SET_BALANCE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)"
 SET_REVOKED = "INSERT OR REPLACE INTO revoked VALUES (?, ?)"
-SET_LEASE = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)"
+SET_LEASE = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)"
 RELEASE = "UPDATE leases SET owner = NULL WHERE session = ? AND fence = ?"
 
 # Blobs are cast and names filled in, because these are read when other hands may have been here.
