@@ -8,6 +8,9 @@ from typing import Any
 _HOMES = {
     "Agent": "standpipe.wiring",
     "Answer": "standpipe.core.items",
+    "DidNotHappen": "standpipe.drivers.tools.python",
+    "Done": "standpipe.ports",
+    "Happened": "standpipe.drivers.tools.python",
     "House": "standpipe.engine.house",
     "Item": "standpipe.core.items",
     "NotFound": "standpipe.errors",

@@ -17,7 +17,7 @@ from standpipe.core.world import ModelSpec
 # --- the log -----------------------------------------------------------------------------------------------------------
 
 
-class SessionRow(msgspec.Struct, frozen=True):
+class SessionRow(msgspec.Struct, frozen=True, gc=False):
     """The projection of a session kept beside its log: what `sessions` lists and recovery looks for.
 
     `trouble` is why nobody drives it until somebody asks for that, empty where all is well.
@@ -35,7 +35,7 @@ class SessionRow(msgspec.Struct, frozen=True):
     trouble: str = ""
 
 
-class Append(msgspec.Struct, frozen=True):
+class Append(msgspec.Struct, frozen=True, gc=False):
     """One append: the frame to be (without `prev`), what must hold for it, and what changes with it.
 
     `fence` None: no lease needed (admitted wishes, the house log). `access_revision` None: no decision about rights in it.
@@ -58,39 +58,39 @@ class Append(msgspec.Struct, frozen=True):
     row: SessionRow | None = None
 
 
-class Appended(msgspec.Struct, frozen=True):
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """The frame is durable; `seq` is the last seq of the log, `head` the digest of the stored frame."""
 
     seq: int
     head: str
 
 
-class Stale(msgspec.Struct, frozen=True):
+class Stale(msgspec.Struct, frozen=True, gc=False):
     """The log is longer than expected, or a revocation is newer than `access_revision`: fold, look up, decide again."""
 
     seq: int
 
 
-class Fenced(msgspec.Struct, frozen=True):
+class Fenced(msgspec.Struct, frozen=True, gc=False):
     """Another owner holds the session's lease."""
 
     fence: int
 
 
-class Short(msgspec.Struct, frozen=True):
+class Short(msgspec.Struct, frozen=True, gc=False):
     """A ledger row would have gone over its limit."""
 
     account: str
 
 
-class Heads(msgspec.Struct, frozen=True):
+class Heads(msgspec.Struct, frozen=True, gc=False):
     """Of one tenant: the house-log seq of its newest relation change, and of its newest revocation."""
 
     revision: int = 0
     revoked: int = 0
 
 
-class Owner(msgspec.Struct, frozen=True):
+class Owner(msgspec.Struct, frozen=True, gc=False):
     """Who holds a lease: a process on a host; `started` tells a pid from a later one with the same number."""
 
     host: str
@@ -184,8 +184,9 @@ class AccessStore(Protocol):
     def heads(self, tenant: str) -> Heads:
         """The tenant's newest revision and revocation in the store now, over all processes: one synchronous read."""
 
-    async def rights(self, tenant: str, namespace: str, principal: str) -> Rights:
-        """The principal's rights in a namespace, current at the time of the call (cached by revision)."""
+    async def rights(self, tenant: str, namespace: str, principal: str, revision: int | None = None) -> Rights:
+        """The principal's rights in a namespace, current at the time of the call (cached by revision); to who has just read
+        that the tenant's revision is `revision`, those of this one, or of a newer one."""
 
     async def relations(self, tenant: str, namespace: str) -> list[str]:
         """All relations in force, in canonical text, sorted."""
@@ -197,7 +198,7 @@ class AccessStore(Protocol):
 # --- search ------------------------------------------------------------------------------------------------------------
 
 
-class Document(msgspec.Struct, frozen=True):
+class Document(msgspec.Struct, frozen=True, gc=False):
     """One version of a document as text; `version` is the digest of its bytes."""
 
     path: str
@@ -205,7 +206,7 @@ class Document(msgspec.Struct, frozen=True):
     text: str
 
 
-class Synced(msgspec.Struct, frozen=True):
+class Synced(msgspec.Struct, frozen=True, gc=False):
     """What became of a folder: its id, its documents, how many were changed and removed, how many files were skipped and
     why, and how many of the documents held bytes that are not UTF-8 and were replaced."""
 
@@ -217,7 +218,7 @@ class Synced(msgspec.Struct, frozen=True):
     replaced: int = 0
 
 
-class Hit(msgspec.Struct, frozen=True):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """A passage found: code points `start`..`start+len(text)` of the document version, under its headings."""
 
     folder: str
@@ -231,7 +232,7 @@ class Hit(msgspec.Struct, frozen=True):
     memory: bool = False
 
 
-class Memory(msgspec.Struct, frozen=True):
+class Memory(msgspec.Struct, frozen=True, gc=False):
     """What a turn produced, kept for later ones: found only by its owner, and only while all its sources are readable."""
 
     id: str
@@ -280,7 +281,7 @@ class Prompt(msgspec.Struct, frozen=True):
     hear: Callable[[str], None] | None = None
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What came back: drafts of items, and usage as the provider told it (None: it did not)."""
 
     drafts: tuple[Draft, ...]
@@ -289,7 +290,7 @@ class Reply(msgspec.Struct, frozen=True):
     sources: tuple[Cause, ...] = ()
 
 
-class Failed(msgspec.Struct, frozen=True):
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """An attempt that gave nothing; `unknown` if it may have acted all the same.
 
     `told` is for the model and may hold content: it is labelled like a result. `fault` stands in the log as it is.
@@ -312,8 +313,19 @@ Approvals = Callable[[str, str, Item], Awaitable[bool]]
 """Asks a person about one call: the ask's id, the tool, the call item with its arguments; yes or no."""
 
 
-class ToolRequest(msgspec.Struct, frozen=True):
-    """One tool call, permitted: on whose behalf, with which arguments; `key` is the same for every attempt of the intent."""
+class Done(msgspec.Struct, frozen=True):
+    """What is to be taken back: the key it was done with, its arguments, and its result where that is data."""
+
+    key: str
+    arguments: dict[str, object]
+    result: object
+
+
+class ToolRequest(msgspec.Struct, frozen=True, gc=False):
+    """One tool call, permitted: on whose behalf, with which arguments; `key` is the same for every attempt of the intent.
+
+    `purpose` is empty, or details.ASK: only say what came of `key`, or details.UNDO: take back what was `done`.
+    """
 
     tool: str
     arguments: dict[str, object]
@@ -322,10 +334,16 @@ class ToolRequest(msgspec.Struct, frozen=True):
     principal: str
     folders: tuple[str, ...]
     agent: AgentSpec
+    purpose: str = ""
+    done: Done | None = None
 
 
 class Tools(Protocol):
-    """Tools of one kind. A driver never retries and never raises for what a tool does."""
+    """Tools of one kind. A driver never retries and never raises for what a tool does.
+
+    What is asked (details.ASK) happened where a Reply with its result comes back, did not happen and will not where a Failed
+    with details.ABSENT does, and is not known where any other Failed does, which says so (`unknown`).
+    """
 
     async def call(self, request: ToolRequest) -> Reply | Failed:
         """One attempt. The caller watches the deadline and cancels."""

@@ -179,7 +179,7 @@ def test_trouble_that_may_pass_can_be_tried_again(error: Exception) -> None:
         ({"effect": "read"}, False),
         ({"effect": "write"}, True),
         ({"effect": "irreversible"}, True),
-        ({"effect": "write", "idempotent": True}, False),
+        ({"effect": "write", "idempotent": True}, True),
     ],
 )
 def test_an_effect_that_broke_off_may_have_happened(options: dict[str, Any], unknown: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Amounts(msgspec.Struct, frozen=True, omit_defaults=True):
+class Amounts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An amount of everything that is counted. `microusd` is money in millionths of a US dollar."""
 
     microusd: int = 0
@@ -47,14 +47,14 @@ class Amounts(msgspec.Struct, frozen=True, omit_defaults=True):
 NOTHING = Amounts()
 
 
-class Limits(msgspec.Struct, frozen=True):
+class Limits(msgspec.Struct, frozen=True, gc=False):
     """What one turn may use, and how long it may take."""
 
     amounts: Amounts
     deadline_ms: int
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, gc=False):
     """A change to one ledger row: `held` and `spent` in micro-dollars, added; `limit` (None: none) is the row's limit.
 
     A row is refused (`Short`) when it would end with spent + held above its limit, unless the move only lowers it.
@@ -66,7 +66,7 @@ class Move(msgspec.Struct, frozen=True):
     limit: int | None = None
 
 
-class Balance(msgspec.Struct, frozen=True):
+class Balance(msgspec.Struct, frozen=True, gc=False):
     """One ledger row as read: micro-dollars."""
 
     held: int = 0

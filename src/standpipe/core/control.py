@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 
-class PlannedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PlannedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One step to take: call `tool` (or `delegate`) with `arguments` once all of `after` (ids in this plan) have ended."""
 
     id: str
@@ -18,7 +18,7 @@ class PlannedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str = ""
 
 
-class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The parts the question asks for, and the steps that should find them."""
 
     steps: tuple[PlannedStep, ...]
@@ -26,7 +26,7 @@ class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
 
-class ReviseArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReviseArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A patch to the plan: steps to add, and why; `because` names the sources that led to it."""
 
     reason: str
@@ -34,7 +34,7 @@ class ReviseArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     because: tuple[str, ...] = ()
 
 
-class DelegateArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DelegateArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Give `task`, in words that need no others, to specialist `to`; several at once work side by side.
 
     What comes back is its checked answer. Without an optional one the rest goes on.
@@ -46,14 +46,14 @@ class DelegateArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     why: str = ""
 
 
-class CitedQuote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CitedQuote(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """`quote` is copied word for word from document `source`."""
 
     source: str
     quote: str
 
 
-class AnswerSentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AnswerSentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One sentence; `part` is the index of the part of the question it answers."""
 
     text: str
@@ -61,14 +61,14 @@ class AnswerSentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part: int = 0
 
 
-class AnswerGap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AnswerGap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A part of the question (-1: the whole) that could not be answered, and in words what is missing."""
 
     text: str
     part: int = -1
 
 
-class AnswerConflictValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AnswerConflictValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One of the differing values, and the quote that gives it."""
 
     value: str
@@ -76,14 +76,14 @@ class AnswerConflictValue(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     quote: str
 
 
-class AnswerConflict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AnswerConflict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Sources that disagree about the same thing."""
 
     about: str
     values: tuple[AnswerConflictValue, ...]
 
 
-class AnswerClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AnswerClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One statement that can be held against others: `predicate` of `subject` is `value`, as `quote` of `source` says.
 
     `unit` is that of a number; `time` says when it holds, where the source does.
@@ -98,7 +98,7 @@ class AnswerClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time: str = ""
 
 
-class AnswerArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AnswerArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The answer: most relevant sentence first; `value` is the typed result where the agent has an answer schema."""
 
     sentences: tuple[AnswerSentence, ...] = ()
@@ -108,20 +108,20 @@ class AnswerArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value: Any = None
 
 
-class AskUserArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AskUserArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A question only the user can answer; the turn waits for it."""
 
     question: str
 
 
-class SearchArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SearchArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """What to look for in the documents and memory of this session."""
 
     query: str
     limit: int = 8
 
 
-class ReadArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReadArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The document to read, as search results name it."""
 
     source: str

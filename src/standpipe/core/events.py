@@ -11,12 +11,13 @@ import msgspec
 from standpipe.core.amounts import NOTHING, Amounts, Limits
 from standpipe.core.details import Effect, Fault, Manifest, Passed, Permit, Recorded, Route, Step, Usage, Verdict, Why
 from standpipe.core.items import Item, Source
+from standpipe.core.world import Access
 
 Cause = int | str
 """The seq of an event of the same log, or `house:SEQ` for one of the house log."""
 
 
-class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, gc=False):
     """What happened; the tag is the class name."""
 
 
@@ -375,7 +376,7 @@ INPUTS: tuple[type[Fact], ...] = (
 """Facts that come from outside: outcomes and admitted wishes. Every other fact is a decision, and replay re-makes it."""
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One fact in a log: where it stands, what led to it, who made it. Time stands in its frame."""
 
     seq: int
@@ -384,14 +385,16 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     fact: AnyFact
 
 
-class WorldRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a frame's decisions used: large parts by digest, the ledger rows and the time inline (`now` is the frame's at)."""
+class WorldRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a frame's decisions used: large parts by digest, what is small inline (`now` is the frame's at): the ledger rows,
+    and the permission answers where they are few."""
 
     parts: dict[str, str] = {}
     balances: dict[str, tuple[int, int]] = {}
+    access: Access | None = None
 
 
-class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What one append wrote. `prev` is the digest of the stored bytes of the frame before it, empty for the first.
 
     `at` is wall time in ms since 1970, `by` the process that wrote it, `rules` the digest of the rules it decided with.

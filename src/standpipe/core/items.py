@@ -13,7 +13,7 @@ import msgspec
 from standpipe.core.ids import digest_bytes
 
 
-class Source(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Source(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """One version of one document: `folder` is the namespace of its relations, `path` its id within the folder.
 
     A resource that a tool touched is a source too: outside of folders (`folder` empty), `path` its object ("incident:7").
@@ -24,7 +24,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True, order=True):
     version: str
 
 
-class Label(msgspec.Struct, frozen=True, omit_defaults=True):
+class Label(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Who may read an item: whoever may read every source in `sources`.
 
     `integrity` is "user", "agent", "tool" or "document": who chose these bytes.
@@ -34,13 +34,13 @@ class Label(msgspec.Struct, frozen=True, omit_defaults=True):
     integrity: str = "agent"
 
 
-class Text(msgspec.Struct, frozen=True, tag="text", omit_defaults=True):
+class Text(msgspec.Struct, frozen=True, tag="text", omit_defaults=True, gc=False):
     """Plain words: what a user said, what a model said beside its calls, a note of the runtime to the model."""
 
     text: str
 
 
-class ToolCall(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
+class ToolCall(msgspec.Struct, frozen=True, tag="call", omit_defaults=True, gc=False):
     """A move of a model: call `name` with `arguments`. `native` is the provider's own id of it, if it has one."""
 
     name: str
@@ -48,7 +48,7 @@ class ToolCall(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
     native: str = ""
 
 
-class Passage(msgspec.Struct, frozen=True, tag="passage", omit_defaults=True):
+class Passage(msgspec.Struct, frozen=True, tag="passage", omit_defaults=True, gc=False):
     """A piece of a document version: `text` stands at code point `start` of it, under the headings `heading`.
 
     `score` is the rank score where the passage was found by a search, 0 where it was read. `memory` marks what an
@@ -65,20 +65,20 @@ class Passage(msgspec.Struct, frozen=True, tag="passage", omit_defaults=True):
     memory: bool = False
 
 
-class Data(msgspec.Struct, frozen=True, tag="data", omit_defaults=True):
+class Data(msgspec.Struct, frozen=True, tag="data", omit_defaults=True, gc=False):
     """A typed value that a tool returned."""
 
     value: Any
 
 
-class Failure(msgspec.Struct, frozen=True, tag="failure", omit_defaults=True):
+class Failure(msgspec.Struct, frozen=True, tag="failure", omit_defaults=True, gc=False):
     """What a model is told about a call that gave nothing: `code` for rules, `text` for reading."""
 
     code: str
     text: str
 
 
-class Citation(msgspec.Struct, frozen=True, omit_defaults=True):
+class Citation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`quote` stands word for word in `version` of document `source` (of folder `folder`)."""
 
     source: str
@@ -87,7 +87,7 @@ class Citation(msgspec.Struct, frozen=True, omit_defaults=True):
     folder: str = ""
 
 
-class Sentence(msgspec.Struct, frozen=True, omit_defaults=True):
+class Sentence(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One sentence of an answer, the part of the question it answers (an index), and what supports it."""
 
     text: str
@@ -95,28 +95,28 @@ class Sentence(msgspec.Struct, frozen=True, omit_defaults=True):
     part: int = 0
 
 
-class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
+class Gap(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Something asked that could not be answered; `part` is the part of the question, -1 for the whole."""
 
     text: str
     part: int = -1
 
 
-class ConflictValue(msgspec.Struct, frozen=True, omit_defaults=True):
+class ConflictValue(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One side of a conflict: what `citation` says the value is."""
 
     value: str
     citation: Citation
 
 
-class Conflict(msgspec.Struct, frozen=True, omit_defaults=True):
+class Conflict(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Sources that give different values for the same thing, all shown, none preferred."""
 
     about: str
     values: tuple[ConflictValue, ...]
 
 
-class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
+class Claim(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A typed statement: `predicate` of `subject` is `value` (in `unit`, at `time`), as `citation` says."""
 
     subject: str
@@ -127,7 +127,7 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     time: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
+class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True, gc=False):
     """A checked answer, of a turn or of a specialist: most relevant sentence first."""
 
     sentences: tuple[Sentence, ...] = ()
@@ -147,7 +147,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", omit_defaults=True):
         return tuple(dict.fromkeys(c for s in self.sentences for c in s.citations))
 
 
-class Checked(msgspec.Struct, frozen=True, tag="checked", omit_defaults=True):
+class Checked(msgspec.Struct, frozen=True, tag="checked", omit_defaults=True, gc=False):
     """What the checks verified of an answer call: for its n-th sentence the citations, for its n-th conflict the values,
     for its n-th claim the citation (nothing where they failed), and in words what is wrong with its typed value. Never shown
     to a model."""
@@ -161,7 +161,7 @@ class Checked(msgspec.Struct, frozen=True, tag="checked", omit_defaults=True):
 Body = Text | ToolCall | Passage | Data | Failure | Answer | Checked
 
 
-class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+class Item(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One piece of content. `id` is its place in the log, `hash` and `bytes` are those of the encoded body.
 
     `kind` is the tag of the body's type. `answers` is the id of the ToolCall item this item results from, `step` the
@@ -195,7 +195,7 @@ _TAGS: dict[type, str] = {
 _BODY: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
 
 
-class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
+class Draft(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An item before it has a place in a log: what a driver returns."""
 
     body: Body

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 
-class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, gc=False):
+class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """A tool as rules and models see it. `parameters` is a JSON Schema.
 
     `effect` is "read", "write" or "irreversible"; `idempotent` says that the same key twice acts once; `resource` is a
@@ -33,7 +33,7 @@ class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, gc=Fa
         return len(self.name) + len(self.description.encode()) + len(msgspec.json.encode(self.parameters))
 
 
-class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True, gc=False):
+class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """An agent as rules and models see it: `answer` is the JSON Schema of its typed result, if it has one.
 
     `specialists` are the agents it may delegate to: what it is told of each, by name. `documents` are patterns of paths (`*` is

@@ -12,7 +12,7 @@ DEFAULT_LIMITS = Limits(Amounts(microusd=250_000, tokens=2**53, model_calls=24, 
 """The turn limits that hold without a policy (DESIGN §6): 0.25 USD, 24 model calls, 40 tool calls, 16 steps, 60 s."""
 
 
-class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A model as the rules see it. Prices are micro-dollars per million tokens; no capabilities means all."""
 
     name: str
@@ -28,7 +28,7 @@ class ModelSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 EXTRACTIVE = ModelSpec(name="extractive", provider="extractive")
 
 
-class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
+class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Everything static that steers the rules; known by its digest.
 
     `routes` maps a task class to its ordered models ("default" for any other class). `turn` is the limit of a turn by
@@ -44,7 +44,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     parked_ms: int = 86_400_000
 
 
-class CallQuestion(msgspec.Struct, frozen=True):
+class CallQuestion(msgspec.Struct, frozen=True, gc=False):
     """May `principal`, through `agent`, call `tool` on `resources` (documents as `folder:path`) with these arguments?"""
 
     principal: str
@@ -54,7 +54,7 @@ class CallQuestion(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class Questions(msgspec.Struct, frozen=True):
+class Questions(msgspec.Struct, frozen=True, gc=False):
     """What must be read before admitting or deciding; the answers make a World."""
 
     tenant: str
@@ -71,7 +71,7 @@ class Questions(msgspec.Struct, frozen=True):
         return other.accounts == self.accounts and all(set(new) <= set(known) for known, new in pairs)
 
 
-class Access(msgspec.Struct, frozen=True, omit_defaults=True):
+class Access(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The permission answers: at `revision`, of the sources asked for all but `denied` may be read; of the calls asked for
     (by digest of the question) those in `allowed` may be made, those in `refused` not."""
 
@@ -86,7 +86,7 @@ class Access(msgspec.Struct, frozen=True, omit_defaults=True):
         return any(source in self.denied for source in label.sources)
 
 
-class World(msgspec.Struct, frozen=True):
+class World(msgspec.Struct, frozen=True, gc=False):
     """What `admit` and `decide` may know of the outside at one moment."""
 
     policy: Policy

@@ -9,10 +9,21 @@ from typing import Any, TypedDict, Unpack, get_type_hints
 
 import msgspec
 
-from standpipe.core.details import Fault
+from standpipe.core.details import ABSENT, ASK, UNDO, Fault
 from standpipe.core.items import Data, Draft, Label
 from standpipe.core.tools import ToolSpec
 from standpipe.ports import Failed, Reply, ToolRequest
+
+
+class Happened(msgspec.Struct, frozen=True):
+    """What `reconcile` says of a key whose effect is there: with the result that the call would have had."""
+
+    result: Any = None
+
+
+class DidNotHappen(msgspec.Struct, frozen=True):
+    """What `reconcile` says of a key whose effect is not there, and will not be if nobody calls the tool again."""
+
 
 KEY = "idempotency_key"
 """A parameter of this name is not the model's to fill: it gets the key, the same for every attempt of one intent."""
@@ -24,6 +35,10 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     `parameters` is a JSON Schema; `effect` is "read", "write" or "irreversible" (which asks a person first); `resource`
     names what a call touches ("incident:{id}") and is checked for the principal; `idempotent` says that the same
     `idempotency_key` twice acts once; `approval` asks a person first; a call may take `timeout_s`.
+
+    `reconcile(key)` is asked what came of a call whose outcome is in doubt: it answers Happened, DidNotHappen, or anything else
+    if it does not know, and changes nothing. `compensate(done)` takes back what was `done` when a turn fails or is cancelled;
+    it may be called again for the same, and if it has a parameter `idempotency_key`, that is its own.
     """
 
     name: str
@@ -35,12 +50,19 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool = False
     timeout_s: float = 30.0
     approval: bool = False
+    reconcile: Callable[[str], Awaitable[Any]] | None = None
+    compensate: Callable[..., Awaitable[Any]] | None = None
 
     def __post_init__(self) -> None:
         if self.effect not in ("read", "write", "irreversible"):
             raise ValueError(f"tool {self.name}: effect is {self.effect!r}; it is read, write or irreversible")
-        if not inspect.iscoroutinefunction(self.call):
-            raise TypeError(f"tool {self.name}: its function must be async")
+        for name, function in (("function", self.call), ("reconcile", self.reconcile), ("compensate", self.compensate)):
+            if function is not None and not inspect.iscoroutinefunction(function):
+                raise TypeError(f"tool {self.name}: its {name} must be async")
+        if self.effect == "read" and (self.reconcile or self.compensate):
+            raise ValueError(f"tool {self.name}: it only reads, so there is nothing to reconcile or to compensate")
+        if self.effect == "irreversible" and self.compensate:
+            raise ValueError(f"tool {self.name}: what is irreversible cannot be compensated; declare it a write")
 
     @property
     def spec(self) -> ToolSpec:
@@ -54,6 +76,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
             idempotent=self.idempotent,
             approval=self.approval,
             timeout_ms=max(1, round(self.timeout_s * 1000)),
+            reconcile=self.reconcile is not None,
+            compensate=self.compensate is not None,
         )
 
 
@@ -67,6 +91,8 @@ class ToolOptions(TypedDict, total=False):
     idempotent: bool
     timeout_s: float
     approval: bool
+    reconcile: Callable[[str], Awaitable[Any]]
+    compensate: Callable[..., Awaitable[Any]]
 
 
 def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
@@ -124,15 +150,31 @@ class PythonTools:
     async def call(self, request: ToolRequest) -> Reply | Failed:
         """Call the function; what it raises is a failure whose words only those see who may see the arguments."""
         tool = self._tools[request.tool]
-        arguments = dict(request.arguments)
-        if request.tool in self._keyed:
-            arguments[KEY] = request.key
         try:
-            value = msgspec.json.decode(msgspec.json.encode(await tool.call(**arguments)))
+            came = await self._called(tool, request)
+            if isinstance(came, Failed):
+                return came
+            value = msgspec.json.decode(msgspec.json.encode(came))
         except Exception as error:
             retryable = isinstance(error, OSError | TimeoutError)
             fault = Fault("error", f"It raised {type(error).__name__}.", retryable=retryable)
-            return Failed(
-                fault, unknown=tool.effect != "read" and not tool.idempotent, told=f"{type(error).__name__}: {error}"[:2_000]
-            )
+            told = f"{type(error).__name__}: {error}"[:2_000] if not request.purpose else ""
+            return Failed(fault, unknown=tool.effect != "read", told=told)
         return Reply((Draft(Data(value), Label(integrity="tool")),))
+
+    async def _called(self, tool: Tool, request: ToolRequest) -> Any:
+        if request.purpose == UNDO:
+            assert tool.compensate is not None, "the rules let only what can be taken back be taken back"
+            own = {KEY: request.key} if KEY in inspect.signature(tool.compensate).parameters else {}
+            return await tool.compensate(request.done, **own)
+        if request.purpose == ASK:
+            assert tool.reconcile is not None, "the rules let only those be asked that can be"
+            said = await tool.reconcile(request.key)
+            if isinstance(said, DidNotHappen):
+                return Failed(Fault(ABSENT, "It did not happen."))
+            unclear = Failed(Fault("unclear", "It is not known whether it happened."), unknown=True)
+            return said.result if isinstance(said, Happened) else unclear
+        arguments = dict(request.arguments)
+        if request.tool in self._keyed:
+            arguments[KEY] = request.key
+        return await tool.call(**arguments)
