@@ -123,15 +123,22 @@ async def served(wanted: House) -> AsyncIterator[Client]:
     agents = [sp.Agent("coordinator", tools=wanted.tools, specialists=wanted.specialists)]
     models = {"scripted": sp.testing.ScriptedModel(wanted.respond)}
     policy = dict(wanted.policy)
-    async with sp.open(policy, agents=agents, models=models, store=wanted.store, approve=wanted.approve) as house:
-        with listening("127.0.0.1", 0) as sock:
-            door = Door(wanted.keys)
-            front = Front(house, door, await folders_of(house, door, wanted.docs), wanted.patience.ping_s)
-            url = url_of(sock)
-            timeout = aiohttp.ClientTimeout(total=15)
-            async with running(front, sock, wanted.patience) as server, aiohttp.ClientSession(url, timeout=timeout) as http:
-                yield Client(http, house, server, sock.getsockname()[1])
-        assert not server.server_state.connections and not server.server_state.tasks
+    opened = sp.open(policy, agents=agents, models=models, store=wanted.store, approve=wanted.approve)
+    async with opened as house, served_by(house, wanted) as client:
+        yield client
+
+
+@asynccontextmanager
+async def served_by(house: sp.House, wanted: House) -> AsyncIterator[Client]:
+    """This house, served."""
+    with listening("127.0.0.1", 0) as sock:
+        door = Door(wanted.keys)
+        front = Front(house, door, await folders_of(house, door, wanted.docs), wanted.patience.ping_s)
+        url = url_of(sock)
+        timeout = aiohttp.ClientTimeout(total=15)
+        async with running(front, sock, wanted.patience) as server, aiohttp.ClientSession(url, timeout=timeout) as http:
+            yield Client(http, house, server, sock.getsockname()[1])
+    assert not server.server_state.connections and not server.server_state.tasks
 
 
 async def until(holds: Callable[[], bool], seconds: float = 5) -> None:
