@@ -75,7 +75,7 @@ def copied(
                 rules=frame.rules,
                 expect_seq=(await log.heads(session))[0],
                 events=frame.events,
-                world=frame.world,
+                world=replace(frame.world, access=None) if without == "access" else frame.world,
                 parts={NOBODY: b"{}", **await stage.log.parts(list(names.values()))},
                 row=row,
             )
@@ -210,7 +210,8 @@ def decided_with(part: str, digest: str) -> Change:
 
     def change(frame: Frame) -> Frame:
         parts = {**frame.world.parts, part: digest} if frame.world.parts else {}
-        return replace(frame, world=replace(frame.world, parts=parts))
+        access = None if part == "access" else frame.world.access
+        return replace(frame, world=replace(frame.world, parts=parts, access=access))
 
     return lambda frames: list(map(change, frames))
 

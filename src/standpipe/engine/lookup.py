@@ -15,6 +15,8 @@ from standpipe.core.world import Access, CallQuestion, Policy, Questions, World
 from standpipe.ports import AccessStore, Log, Rights, Search
 
 DOCUMENT = "document:"
+INLINE_MAX = 8
+"""Permission answers that stand in the frame itself: fewer bytes than a part of its own, with its name, takes."""
 
 
 class Static(msgspec.Struct, frozen=True):
@@ -43,7 +45,9 @@ async def look_up(log: Log, search: Search, access: AccessStore, fixed: Static, 
     """The world that answers these questions. Permissions are of one revision: if one changed meanwhile, it reads again."""
     while True:
         heads = access.heads(asked.tenant)
-        rights = {folder: await access.rights(asked.tenant, folder, asked.principal) for folder in _namespaces(asked)}
+        rights = {
+            folder: await access.rights(asked.tenant, folder, asked.principal, heads.revision) for folder in _namespaces(asked)
+        }
         denied = tuple(source for source in asked.sources if not rights[source.folder].allows(object_of(source)))
         allowed: list[str] = []
         refused: list[str] = []
@@ -51,7 +55,7 @@ async def look_up(log: Log, search: Search, access: AccessStore, fixed: Static, 
             narrow = fixed.agents[call.agent].documents if call.agent in fixed.agents else ()
             verdict = allowed if await _permitted(search, rights, asked, call, narrow) else refused
             verdict.append(digest(call))
-        if access.heads(asked.tenant) == heads:
+        if all(right.revision == heads.revision for right in rights.values()):
             break
     return World(
         policy=fixed.policy,
@@ -88,7 +92,10 @@ async def _permitted(
 
 def recorded(world: World, fixed: Static) -> tuple[WorldRecord, dict[str, bytes]]:
     """What a frame keeps of its world, and the parts it names."""
-    data = msgspec.json.encode(world.access, order="deterministic")
-    name = digest_bytes(data)
     balances = {account: (row.held, row.spent) for account, row in world.balances.items()}
+    access = world.access
+    if len(access.denied) + len(access.allowed) + len(access.refused) <= INLINE_MAX:
+        return WorldRecord(fixed.names, balances, access), fixed.parts
+    data = msgspec.json.encode(access, order="deterministic")
+    name = digest_bytes(data)
     return WorldRecord({**fixed.names, "access": name}, balances), {**fixed.parts, name: data}

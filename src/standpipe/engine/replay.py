@@ -108,6 +108,8 @@ class _Again:
             parts = {n: msgspec.json.decode(found[d], type=_PARTS[n]) for n, d in names.items() if n in _PARTS and d in found}
         except msgspec.DecodeError:
             return "readable world"
+        if frame.world.access is not None:
+            parts["access"] = frame.world.access
         self.known |= {names[name]: parts[name] for name in parts if name != "access"}
         parts |= {name: self.known[digest] for name, digest in names.items() if digest in self.known}
         missing = next((name for name in _PARTS if name not in parts), "")

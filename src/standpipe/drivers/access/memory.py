@@ -42,14 +42,16 @@ class MemoryAccess:
         """The tenant's newest revision and revocation."""
         return self._heads.get(tenant, Heads())
 
-    async def rights(self, tenant: str, namespace: str, principal: str) -> Rights:
+    async def rights(self, tenant: str, namespace: str, principal: str, revision: int | None = None) -> Rights:
         """The principal's rights in a namespace, current at the time of the call."""
-        revision = self.heads(tenant).revision
+        if revision is None:
+            revision = self.heads(tenant).revision
         known = self._recent.rights(tenant, namespace, principal, revision)
         if known is not None:
             return known
         snapshot = self._recent.snapshot(tenant, namespace, revision)
         if snapshot is None:
+            revision = self.heads(tenant).revision
             in_force = self._relations.get((tenant, namespace), ())
             snapshot = Snapshot(revision, graph(in_force), self._governed.get((tenant, namespace), frozenset()))
         return self._recent.work_out(tenant, namespace, principal, snapshot)

@@ -64,9 +64,10 @@ class SqliteAccess:
         """The tenant's newest revision and revocation in the store now, over all processes: one synchronous read."""
         return self._store.read_one(lambda con: _heads(con, tenant))
 
-    async def rights(self, tenant: str, namespace: str, principal: str) -> Rights:
+    async def rights(self, tenant: str, namespace: str, principal: str, revision: int | None = None) -> Rights:
         """The principal's rights in a namespace, current at the time of the call (cached by revision)."""
-        revision = self.heads(tenant).revision
+        if revision is None:
+            revision = self.heads(tenant).revision
         known = self._recent.rights(tenant, namespace, principal, revision)
         if known is not None:
             return known
