@@ -451,7 +451,8 @@ class _Drive:
 def row_of(state: State) -> SessionRow:
     """The session's row as its state says."""
     turn = state.turn
-    running = "parked" if turn is not None and turn.parked_at else "running" if turn is not None or state.waiting else "idle"
+    waits = state.parked or (turn is not None and turn.parked_at)
+    running = "parked" if waits else "running" if turn is not None or state.waiting else "idle"
     spent = state.spent.microusd + (turn.spent.microusd - turn.before.microusd if turn is not None else 0)
     return SessionRow(
         session=state.session,
@@ -462,7 +463,8 @@ def row_of(state: State) -> SessionRow:
         outcome=state.closed[-1].outcome if state.closed else "",
         turns=state.turns,
         cost_microusd=spent,
-        wakes_at=wakes(state),
+        wakes_at=wakes(state) if not state.parked else None,
+        trouble=state.parked,
     )
 
 

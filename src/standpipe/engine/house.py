@@ -7,9 +7,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from standpipe.core.admit import Ask, Cancel, Open, Refusal, Reply, Wish, admit
+from standpipe.core.admit import Ask, Cancel, Open, Reply
 from standpipe.core.amounts import Amounts
-from standpipe.core.apply import apply, fold
+from standpipe.core.apply import fold
 from standpipe.core.events import (
     Answered,
     Asked,
@@ -17,6 +17,7 @@ from standpipe.core.events import (
     Event,
     Fact,
     Frame,
+    SessionParked,
     TurnEnded,
     TurnParked,
     TurnRequested,
@@ -25,21 +26,23 @@ from standpipe.core.events import (
 from standpipe.core.explain import Summary, summarise
 from standpipe.core.items import Answer, Citation, Conflict, Gap
 from standpipe.core.state import State
-from standpipe.core.world import Access, World
-from standpipe.engine.drive import Setup, row_of
+from standpipe.engine.admission import admitted, admitted_before, turn_of
+from standpipe.engine.drive import Setup
 from standpipe.engine.follow import follow
 from standpipe.engine.fork import fork
+from standpipe.engine.parking import unpark
 from standpipe.engine.schedule import Drives
 from standpipe.engine.show import hidden
-from standpipe.errors import NotFound, Refused, UsageError
-from standpipe.ports import Append, Appended, SessionRow, Synced
+from standpipe.errors import NotFound, UsageError
+from standpipe.ports import SessionRow, Synced
 
 NO_SESSION = "There is no such session. `standpipe sessions` lists those that exist."
 
 
 class AskOptions(TypedDict, total=False):
     """How to ask: `docs` are folders to index and search, `folders` ids of some that `sync` indexed before, `agent` a name,
-    `request` an id that makes a repeated call one."""
+    `request` an id that makes a repeated call one. With `interrupt` the turn that runs is cancelled, and its effects under way are
+    recorded; without, the message waits for its end."""
 
     docs: Sequence[str | Path]
     folders: Sequence[str]
@@ -47,6 +50,7 @@ class AskOptions(TypedDict, total=False):
     budget_usd: float | None
     deadline_s: float | None
     request: str
+    interrupt: bool
 
 
 class Turn:
@@ -65,6 +69,7 @@ class Turn:
         self.tenant = ""
         self.parked = False
         self.withheld = False
+        self.trouble = ""
         self.elapsed_ms = 0
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -74,7 +79,7 @@ class Turn:
         """The turn's own events in order, to its end or until it is parked. Raises StoreError if its drive failed."""
         if self._summary.outcome:
             return
-        self.parked = False
+        self.parked, self.trouble = False, ""
         self._drives.start(self.session)
         log = self._setup.ports.log
         async with aclosing(follow(log, self.session, self._after, lambda: self._drives.watch(self.session))) as frames:
@@ -110,7 +115,7 @@ class Turn:
                 self._asks[event.fact.ask] = event.fact.kind
             case Answered() | AskExpired():
                 self._asks.pop(event.fact.ask, None)
-            case TurnParked() | TurnRequested():
+            case TurnParked() | TurnRequested() | SessionParked():
                 self.parked = await self._waits_for_a_person(event.seq)
             case _:
                 return False
@@ -121,7 +126,16 @@ class Turn:
         row = await self._setup.ports.log.row(self.session)
         last, _ = await self._setup.ports.log.heads(self.session)
         asked_here = self._setup.approve is not None and "question" not in self._asks.values()
-        return row is not None and row.state == "parked" and last == seq and not asked_here
+        if row is None or row.state != "parked" or last != seq:
+            return False
+        self.trouble = row.trouble
+        return bool(row.trouble) or not asked_here
+
+    async def cancel(self, cause: str = "user", *, level: str = "firm", scope: str = "") -> None:
+        """Ask for the turn to end, as `House.cancel` does. Raises NotFound if it is over."""
+        wish = Cancel(self._setup.fresh(), self.tenant, self.principal, self.id, cause, level, scope)
+        await admitted(self._setup, self.session, self.tenant, wish)
+        self._drives.start(self.session)
 
     async def wait(self) -> Turn:
         """Follow the turn to its end (or until it is parked), without looking at its events."""
@@ -146,8 +160,8 @@ class Turn:
 
     @property
     def reason(self) -> str:
-        """Why it ended as it did."""
-        return "the sources may no longer be read" if self.withheld else self._summary.reason
+        """Why it ended as it did, or was parked for the trouble it made."""
+        return "the sources may no longer be read" if self.withheld else self._summary.reason or self.trouble
 
     @property
     def summary(self) -> Summary:
@@ -223,9 +237,10 @@ class House:
             folders=tuple(folders),
             limits=Amounts(microusd=microusd) if microusd else None,
             deadline_ms=deadline_ms,
+            interrupt=options.get("interrupt", False),
         )
-        state, before, events = await self._admit(wish.session, tenant, wish)
-        name = _turn_of(events, state) if events else await self._admitted_before(wish)
+        state, before, events = await admitted(self.setup, wish.session, tenant, wish)
+        name = turn_of(events, state) if events else await admitted_before(self.ports.log, wish)
         if state.turn is not None and state.turn.id == name:
             before = state.turn.requested - 1
         return self._turn(state, name, before, began)
@@ -236,7 +251,7 @@ class House:
         """
         name = self._agent(agent)
         wish = Open(self.setup.fresh(), session, tenant, principal, name)
-        state, _, _ = await self._admit(session, tenant, wish)
+        state, _, _ = await admitted(self.setup, session, tenant, wish)
         return state.agent
 
     async def sync(self, docs: str | Path, tenant: str = "local") -> Synced:
@@ -244,7 +259,9 @@ class House:
         return await self._sync(tenant, Path(docs))
 
     async def resume(self, session: str) -> Turn | None:
-        """Go on with the unfinished turn of a session; None if it has none. Raises NotFound."""
+        """Go on with the unfinished turn of a session, also with one that was parked for its trouble; None if it has none.
+        Raises NotFound."""
+        await unpark(self.setup, session)
         frames = await self.ports.log.read(session)
         if not frames:
             raise NotFound(NO_SESSION)
@@ -282,15 +299,24 @@ class House:
         self._drives.began = began
 
     async def unfinished(self) -> list[SessionRow]:
-        """Sessions with a turn that is not over, parked ones included."""
-        return [row for row in await self.ports.log.rows() if row.state != "idle"]
+        """Sessions with a turn that is not over, parked ones included, but not those that are parked for their trouble."""
+        return [row for row in await self.ports.log.rows() if row.state != "idle" and not row.trouble]
 
-    async def cancel(self, session: str, turn: str, principal: str, cause: str = "user") -> None:
-        """Ask for a turn to end. Raises NotFound if no such turn is running for this principal."""
+    async def cancel(
+        self, session: str, turn: str, principal: str, cause: str = "user", *, level: str = "firm", scope: str = ""
+    ) -> None:
+        """Ask for a turn to end, that runs (the one that does, if `turn` is empty) or waits.
+
+        At `level` "soft" nothing new begins and it ends with what it has, at "firm" models and reads are broken off and effects
+        under way are waited for, at "hard" these are let go of after five seconds and told as unknown. A `scope` is the call of
+        a specialist that alone shall end, or "session" for all turns. Raises NotFound if nothing such is there to end for this
+        principal, UsageError for another level.
+        """
         row = await self.ports.log.row(session)
         if row is None:
             raise NotFound(NO_SESSION)
-        await self._admit(session, row.tenant, Cancel(self.setup.fresh(), row.tenant, principal, turn, cause))
+        wish = Cancel(self.setup.fresh(), row.tenant, principal, turn, cause, level, scope)
+        await admitted(self.setup, session, row.tenant, wish)
         self._drives.start(session)
 
     async def approve(self, session: str, ask: str, principal: str, *, allow: bool) -> None:
@@ -298,7 +324,7 @@ class House:
         row = await self.ports.log.row(session)
         if row is None:
             raise NotFound(NO_SESSION)
-        await self._admit(session, row.tenant, Reply(self.setup.fresh(), row.tenant, principal, ask, allow))
+        await admitted(self.setup, session, row.tenant, Reply(self.setup.fresh(), row.tenant, principal, ask, allow))
         self._drives.start(session)
 
     async def close(self) -> None:
@@ -314,17 +340,6 @@ class House:
         self._drives.start(state.session)
         return handle
 
-    async def _admitted_before(self, wish: Ask) -> str:
-        """The turn that a repeated request became, or answered a question of, the first time."""
-        turn = ""
-        for frame in await self.ports.log.read(wish.session, bodies=False):
-            for fact in (event.fact for event in frame.events):
-                if isinstance(fact, TurnStarted):
-                    turn = fact.turn
-                if isinstance(fact, TurnRequested | Answered) and fact.request == wish.request:
-                    return fact.turn if isinstance(fact, TurnRequested) else turn
-        raise AssertionError("a request that was admitted stands in the log")
-
     def _agent(self, name: str) -> str:
         agents = self.setup.fixed.agents
         if name and name not in agents:
@@ -335,36 +350,6 @@ class House:
         row = await self.ports.log.row(session)
         return row if row is not None and (row.tenant, row.principal) == (tenant, principal) else None
 
-    async def _admit(self, session: str, tenant: str, wish: Wish) -> tuple[State, int, list[Event]]:
-        """Append what the wish becomes: the state after it, the seq before it, its events. Raises UsageError or Refused."""
-        log = self.ports.log
-        while True:
-            state = fold(await log.read(session))
-            before = state.seq
-            now = self.ports.clock()
-            seen = wish.request not in state.requests and await log.seen(session, wish.request)
-            world = World(self.setup.fixed.policy, self.setup.fixed.agents, Access(0, 0), seen=seen)
-            events = admit(state, wish, world, now)
-            if isinstance(events, Refusal):
-                raise _error(events)
-            if not events:
-                return state, 0, []
-            for event in events:
-                apply(state, event)
-            append = Append(
-                session=session,
-                tenant=tenant,
-                at=now,
-                by=self.setup.by,
-                rules=self.setup.rules,
-                expect_seq=before,
-                events=tuple(events),
-                requests=(wish.request,),
-                row=row_of(state),
-            )
-            if isinstance(await log.append(append), Appended):
-                return state, before, events
-
 
 def _whole(name: str, value: float | None, per: int) -> int | None:
     """A number above zero in whole units, `per` of them in one; never rounded to nothing."""
@@ -373,14 +358,3 @@ def _whole(name: str, value: float | None, per: int) -> int | None:
     if not 0 < value < 1e9:
         raise UsageError(f"The {name} is {value:g}: give one above zero, or leave it out for the default.")
     return max(1, round(value * per))
-
-
-def _turn_of(events: list[Event], state: State) -> str:
-    """The turn that admitted events belong to: the one they ask for, or the open one."""
-    asked = next((e.fact.turn for e in events if isinstance(e.fact, TurnRequested)), "")
-    return asked or (state.turn.id if state.turn is not None else "")
-
-
-def _error(refusal: Refusal) -> Exception:
-    kinds = dict.fromkeys(("empty", "too long", "not text", "bad name"), UsageError) | {"not found": NotFound}
-    return kinds.get(refusal.code, Refused)(refusal.text)

@@ -7,6 +7,7 @@ import contextlib
 
 from standpipe.core.state import State
 from standpipe.engine.drive import Lost, Result, Setup, drive
+from standpipe.engine.parking import CRASHES_MAX, park
 from standpipe.errors import StoreError
 
 LEASE_MS = 30_000
@@ -15,11 +16,49 @@ RENEW_MS = 10_000
 """How often it is renewed."""
 
 
-async def drive_leased(setup: Setup, session: str, unrecorded: list[Result]) -> State | None:
-    """Drive a session if nobody else does; None if somebody does, or takes it over meanwhile. `unrecorded` is as in `drive`."""
-    fence = await _claim(setup, session)
+async def drive_leased(setup: Setup, session: str, unrecorded: list[Result], chair: asyncio.Lock) -> State | None:
+    """Drive a session if nobody else does; None if somebody does, or takes it over meanwhile, or if it is parked for its
+    trouble. `unrecorded` is as in `drive`, `chair` is the one that suspects of this process share."""
+    row = await setup.ports.log.row(session)
+    fence = await _claim(setup, session) if row is None or not row.trouble else None
     if fence is None:
         return None
+    crashes = setup.ports.log.lease(session).crashes
+    if crashes < CRASHES_MAX - 1:
+        return await _driven(setup, session, fence, unrecorded)
+    if crashes >= CRASHES_MAX:
+        await park(setup, session, f"{crashes} processes that drove it died at the same place of its log", fence)
+        await setup.ports.log.release(session, fence)
+        return None
+    await setup.ports.log.release(session, fence)
+    return await _driven_alone(setup, session, unrecorded, chair)
+
+
+async def _driven_alone(setup: Setup, session: str, unrecorded: list[Result], chair: asyncio.Lock) -> State | None:
+    """Drive a session that may bring this process down: one at a time, so that it alone is blamed, until its log has grown."""
+    await chair.acquire()
+    try:
+        fence = await _claim(setup, session)
+        if fence is None:
+            return None
+        seq, _ = await setup.ports.log.heads(session)
+        driving = asyncio.ensure_future(_driven(setup, session, fence, unrecorded))
+        grown = asyncio.ensure_future(setup.ports.log.wait(session, seq, LEASE_MS))
+        try:
+            await asyncio.wait({driving, grown}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            driving.cancel()
+            await asyncio.gather(driving, return_exceptions=True)
+            raise
+        finally:
+            grown.cancel()
+            await asyncio.gather(grown, return_exceptions=True)
+    finally:
+        chair.release()
+    return await driving
+
+
+async def _driven(setup: Setup, session: str, fence: int, unrecorded: list[Result]) -> State | None:
     driving = asyncio.ensure_future(drive(setup, session, fence, unrecorded))
     try:
         while True:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection
 
 from standpipe.engine.drive import Result, Setup
 from standpipe.engine.lease import drive_leased
+from standpipe.engine.parking import CRASHES_MAX, park
+from standpipe.errors import StandpipeError, StoreError
 
 
 class Drives:
@@ -17,6 +20,8 @@ class Drives:
         self._tasks: dict[str, asyncio.Task[bool]] = {}
         self._again: set[str] = set()
         self._troubles: dict[str, Exception] = {}
+        self._bugs: dict[str, tuple[int, int]] = {}
+        self._suspects = asyncio.Lock()
         self._unrecorded: dict[str, list[Result]] = {}
         self.began: Callable[[str, int], None] | None = None
         """Told of each session that this process begins to drive, and of the last seq of its log."""
@@ -68,14 +73,28 @@ class Drives:
                 self.began(session, seq)
             while True:
                 self._again.discard(session)
-                await drive_leased(self._setup, session, unrecorded)
+                await drive_leased(self._setup, session, unrecorded, self._suspects)
+                self._bugs.pop(session, None)
                 if session not in self._again:
                     return False
         except Exception as trouble:
             self._troubles[session] = trouble
+            if not isinstance(trouble, StandpipeError):
+                await self._blame(session, trouble)
             if unrecorded:
                 self._unrecorded[session] = unrecorded
             return True
         finally:
             self._tasks.pop(session, None)
             self._again.discard(session)
+
+    async def _blame(self, session: str, bug: Exception) -> None:
+        """A drive broke off with a bug; when it does so again and again at one place of the log, the session is parked."""
+        with contextlib.suppress(StoreError):
+            seq, _ = await self._setup.ports.log.heads(session)
+            place, times = self._bugs.get(session, (seq, 0))
+            self._bugs[session] = (seq, times + 1 if place == seq else 1)
+            if self._bugs[session][1] >= CRASHES_MAX:
+                del self._bugs[session]
+                what = f"driving it broke off with {type(bug).__name__} {CRASHES_MAX} times at the same place of its log"
+                await park(self._setup, session, what)
