@@ -96,10 +96,11 @@ class Job(msgspec.Struct, frozen=True):
     move_item: Item | None
     shown: tuple[Item, ...]
     deed: Deed | None = None
+    fence: int | None = None
 
 
-def job(state: State, agents: Mapping[str, AgentSpec], call: Call) -> Job:
-    """What must be known of the state to perform a call of its open turn, or of a scope of it."""
+def job(state: State, agents: Mapping[str, AgentSpec], call: Call, fence: int | None = None) -> Job:
+    """What must be known of the state to perform a call of its open turn, or of a scope of it, under the lease with `fence`."""
     share = share_of(state, call.id)
     turn = share.turn
     assert turn is not None
@@ -194,6 +195,14 @@ def _revoked(ports: Ports, job: Job) -> bool:
     return ports.access.heads(job.tenant).revoked > job.call.permit.revision
 
 
+def lapsed(ports: Ports, job: Job) -> bool:
+    """Whether an effect may not begin, because its process stood still: its lease is over by now, or another's."""
+    if job.fence is None or _effect(job) == "read":
+        return False
+    lease = ports.log.lease(job.session)
+    return lease.owner is None or lease.fence != job.fence or lease.until <= ports.clock()
+
+
 async def _model(ports: Ports, model: ModelSpec, job: Job) -> Outcome:
     call = job.call
     manifest = call.manifest
@@ -259,7 +268,7 @@ def _as_set(items: Sequence[Item], source: Source) -> str:
     """The text of a document version that somebody set in the place of what was recorded; empty for one nobody did."""
     bodies = (item.body for item in items if SET_BY in item.origin)
     shown = (b for b in bodies if isinstance(b, Passage) and Source(b.folder, b.source, b.version) == source)
-    return "\n\n".join(body.text for body in shown)
+    return "\n".join(body.text for body in shown)
 
 
 def _typed(answer: ToolSpec, agent: AgentSpec) -> ToolSpec:
@@ -338,7 +347,7 @@ async def _tool(ports: Ports, job: Job) -> Outcome:
         purpose=call.purpose,
         done=_done(job, move),
     )
-    if _revoked(ports, job):
+    if _revoked(ports, job) or lapsed(ports, job):
         return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
     came = await driver.call(request)
     return _failed(job, came) if isinstance(came, Failed) else _tool_outcome(job, came)

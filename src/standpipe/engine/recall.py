@@ -10,6 +10,7 @@ from standpipe.core.details import Fault, Usage
 from standpipe.core.events import CallCompleted, CallFailed, Fact
 from standpipe.core.ids import digest
 from standpipe.core.items import Body, Checked, Data, Draft, Failure, Item, Label, Passage, Source, Text, ToolCall
+from standpipe.core.passages import sections
 from standpipe.engine.perform import SET_BY, Job, Outcome, Ports, concluded
 from standpipe.errors import UsageError
 from standpipe.ports import Failed, Log, Reply
@@ -76,7 +77,7 @@ def _set(job: Job, was: Fact, value: Any) -> Reply | Failed:
             raise UsageError(f"{job.call.id} is a call of a model: give its text, or its moves as `log --json` shows them.")
         bodies = [Text(value)]
     else:
-        bodies = [_document(was, value) if isinstance(value, str) else Data(value)]
+        bodies = _document(was, value) if isinstance(value, str) else [Data(value)]
     failure = next((body for body in bodies if isinstance(body, Failure)), None)
     if failure is not None:
         return Failed(Fault(failure.code, failure.text), FREE, told=failure.text)
@@ -95,14 +96,15 @@ def _body(job: Job, value: dict[str, Any]) -> Body:
         raise UsageError(f"The outcome of {job.call.id} cannot be set to this: {error}.") from None
 
 
-def _document(was: Fact, text: str) -> Body:
-    """The new text of the one document that was read, or a tool's result that is text."""
+def _document(was: Fact, text: str) -> list[Body]:
+    """The new text of the one document that was read, cut as a read one is, or a tool's result that is text."""
     passages = [item.body for item in getattr(was, "items", ()) if isinstance(item.body, Passage)]
     named = {(body.folder, body.source) for body in passages if not body.score and not body.memory}
     if len(named) != 1 or len(passages) != len(getattr(was, "items", ())):
-        return Data(text)
+        return [Data(text)]
     ((folder, source),) = named
-    return Passage(source, _version(text), text, folder=folder)
+    pieces, version = sections(text, source), _version(text)
+    return [Passage(source, version, text[p.start : p.end], p.heading, p.start, folder=folder) for p in pieces]
 
 
 def _version(text: object) -> str:

@@ -12,6 +12,7 @@ from standpipe.entrypoints.exits import DONE, FAILED, OUTCOMES
 from standpipe.entrypoints.options import Asking
 from standpipe.entrypoints.output import say, say_json, trouble
 from standpipe.entrypoints.session import check_once_more, find, principal_named, readable
+from standpipe.entrypoints.story import Story
 from standpipe.entrypoints.watch import Interrupts, watch
 from standpipe.entrypoints.words import plural
 from standpipe.ports import SessionRow, Synced
@@ -54,9 +55,14 @@ async def ask(house: House, question: str, how: Asking, *, json: bool) -> int:
         )
         story = await watch(house, turn, interrupts, live=not json)
     turn.elapsed_ms += indexed_ms
+    return await tell_outcome(house, turn, story, {} if json else None)
+
+
+async def tell_outcome(house: House, turn: Turn, story: Story, head: dict[str, object] | None) -> int:
+    """Tell what a turn that was watched came to, as JSON behind what stands in `head` if there is one; its exit status."""
     await check_once_more(house, turn)
-    if json:
-        say_json(as_json(turn))
+    if head is not None:
+        say_json(head | as_json(turn))
     else:
         tell(turn, story.parts)
         tell_where_to_look(["why last", "show last", "log last"])

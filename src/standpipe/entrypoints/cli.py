@@ -210,6 +210,39 @@ def why(session: Session, /, *, of: str | None = None, as_: As = None, common: C
 
 
 @app.command
+def fork(
+    session: Session,
+    /,
+    *,
+    at: int | None = None,
+    set: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
+    common: Common = COMMON,
+) -> int:
+    """Branch a session at a frame of its log, and run on from there.
+
+    What changed the world is not done again, and anything else that would waits for a person. Only what follows is paid for.
+
+    Parameters
+    ----------
+    at
+        The last seq that is shared, or any of its frame; without it where --set says, or the end.
+    set
+        SEQ=FILE: put the JSON in FILE in the place of the outcome at SEQ; may be given several times.
+    """
+    from standpipe.entrypoints import forking
+
+    return _with_house(common, lambda house: forking.fork(house, session, at, set, json=common.json))
+
+
+@app.command
+def diff(a: Session, b: Session, /, *, as_: As = None, common: Common = COMMON) -> int:
+    """Show where two sessions tell different stories, the first divergence first."""
+    from standpipe.entrypoints import forking
+
+    return _with_house(common, lambda house: forking.diff(house, (a, b), as_, json=common.json))
+
+
+@app.command
 def replay(session: Session, /, *, common: Common = COMMON) -> int:
     """Decide a session again from its log, and report any divergence."""
     from standpipe.entrypoints import proof

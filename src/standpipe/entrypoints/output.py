@@ -31,6 +31,14 @@ def say(text: str = "", indent: str = "") -> None:
     print(_wrapped(clean(text), indent) if sys.stdout.isatty() else clean(text), flush=True)
 
 
+def say_changed(mark: str, text: str) -> None:
+    """A line of a comparison on stdout, behind its mark: on a terminal what is gone (`-`) is red, what is new (`+`) green."""
+    colour = {"-": 31, "+": 32}.get(mark, 36)
+    line = clean(f"{mark} {text}")
+    plain = not sys.stdout.isatty() or os.environ.get("TERM", "") in ("", "dumb") or "NO_COLOR" in os.environ
+    print(line if plain else f"\x1b[{colour}m{line}\x1b[0m", flush=True)
+
+
 def say_heading(text: str) -> None:
     """A heading on stdout, bold on a terminal."""
     bold = sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
