@@ -115,6 +115,14 @@ class Lease(msgspec.Struct, frozen=True):
     crashes: int = 0
 
 
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """A session's state as of `seq`, folded by the `rules` of that digest. Only a cache: it may be thrown away at any time."""
+
+    seq: int
+    rules: str
+    state: bytes
+
+
 class Log(Protocol):
     """Durable, ordered, fenced. Every method raises StoreError when the store itself fails."""
 
@@ -149,8 +157,11 @@ class Log(Protocol):
     def lease(self, session: str) -> Lease:
         """The lease as the store has it now, over all processes: one synchronous read."""
 
-    async def release(self, session: str, fence: int) -> None:
-        """Give the lease back, if it is still this one."""
+    async def release(self, session: str, fence: int, snapshot: Snapshot | None = None) -> None:
+        """Give the lease back, if it is still this one, and keep the snapshot that was taken under it."""
+
+    async def snapshot(self, session: str) -> Snapshot | None:
+        """The session's last snapshot; none that goes beyond its log."""
 
     async def wait(self, session: str, after: int, timeout_ms: int) -> None:
         """Return when the log holds events after seq `after` (written by any process), or after `timeout_ms`."""

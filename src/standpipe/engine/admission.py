@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from standpipe.core.admit import Ask, Refusal, Wish, admit
-from standpipe.core.apply import apply, fold
+from standpipe.core.apply import apply
 from standpipe.core.events import Answered, Event, TurnRequested, TurnStarted
 from standpipe.core.state import State
 from standpipe.core.world import Access, World
 from standpipe.engine.drive import Setup, row_of
+from standpipe.engine.opening import opened
 from standpipe.errors import NotFound, Refused, UsageError
 from standpipe.ports import Append, Appended, Log, SessionRow
 
@@ -22,7 +23,7 @@ async def admitted(setup: Setup, session: str, tenant: str, wish: Wish) -> tuple
     log = setup.ports.log
     check_driven(await log.row(session))
     while True:
-        state = fold(await log.read(session))
+        state = await opened(log, session, setup.rules)
         before, now = state.seq, setup.ports.clock()
         seen = wish.request not in state.requests and await log.seen(session, wish.request)
         world = World(setup.fixed.policy, setup.fixed.agents, Access(0, 0), seen=seen)

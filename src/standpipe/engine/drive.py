@@ -28,7 +28,8 @@ from standpipe.core.record import Recorder
 from standpipe.core.state import Call, Closed, State, share_of
 from standpipe.core.world import Access, World
 from standpipe.engine.lookup import Static, look_up, recorded
-from standpipe.engine.perform import Outcome, Ports, job, perform, timed_out
+from standpipe.engine.opening import opened
+from standpipe.engine.perform import Outcome, Ports, job, lapsed, perform, timed_out
 from standpipe.engine.recall import recall
 from standpipe.errors import NotFound, StoreError
 from standpipe.ports import Append, Appended, Approvals, Fenced, Memory, Owner, SessionRow
@@ -37,6 +38,8 @@ GRACE_MS = 1_000
 """How long a call may take to stop after it was told to."""
 LET_GO_S = 5.0
 """How long effects under way have when the process is to let go of their session."""
+LEASE_MS = 30_000
+"""How long a lease lasts without renewal; a dead owner on the same host is replaced without waiting for it."""
 LOOK_MS = 60_000
 """The longest a drive waits without looking at the clock, which may have been set."""
 
@@ -123,7 +126,7 @@ class _Drive:
                 self.timer.cancel()
 
     async def _run(self) -> State:
-        self.state = fold(await self.setup.ports.log.read(self.session))
+        self.state = await opened(self.setup.ports.log, self.session, self.setup.rules)
         if self._foreign():
             raise NotFound(GONE.format(self.state.agent))
         arrived: list[Result | CallInterrupted] = [*self.unrecorded, *(CallInterrupted(call.id) for call in self._open())]
@@ -182,7 +185,7 @@ class _Drive:
                 case Fenced():
                     raise Lost(self.session)
                 case _:
-                    self.state = fold(await setup.ports.log.read(self.session))
+                    self.state = await opened(setup.ports.log, self.session, setup.rules)
 
     def _inputs(self, arrived: list[Result | CallInterrupted], now: int) -> list[Event]:
         """The facts that what arrived becomes at this place of the log; what is of no use any more becomes none."""
@@ -308,8 +311,11 @@ class _Drive:
         call = self._call(command.call)
         if call.route is not None and call.target not in self.setup.fixed.policy.models:
             return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
-        work = job(self.state, self.setup.fixed.agents, call)
+        work = job(self.state, self.setup.fixed.agents, call, self.fence)
         try:
+            if lapsed(self.setup.ports, work):  # renewed, unless somebody else has it by now: that is looked at once more
+                now = self.setup.ports.clock()
+                await self.setup.ports.log.claim(self.session, self.setup.owner, now, now + LEASE_MS)
             if call.recorded:
                 return await recall(self.setup.ports, self.state.parent, work)
             return await perform(self.setup.ports, self.setup.fixed.policy, work)
@@ -429,7 +435,7 @@ class _Drive:
             return
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(LET_GO_S):
-                self.state = fold(await self.setup.ports.log.read(self.session))
+                self.state = await opened(self.setup.ports.log, self.session, self.setup.rules)
                 await self._break_off(arrived)
 
     async def _effects_over(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any, TypedDict, Unpack
 
 from standpipe.core.admit import Ask, Cancel, Open, Reply
 from standpipe.core.amounts import Amounts
-from standpipe.core.apply import fold
 from standpipe.core.events import (
     Answered,
     Asked,
@@ -30,6 +29,7 @@ from standpipe.engine.admission import admitted, admitted_before, turn_of
 from standpipe.engine.drive import Setup
 from standpipe.engine.follow import follow
 from standpipe.engine.fork import fork
+from standpipe.engine.opening import opened
 from standpipe.engine.parking import unpark
 from standpipe.engine.schedule import Drives
 from standpipe.engine.show import hidden
@@ -262,10 +262,9 @@ class House:
         """Go on with the unfinished turn of a session, also with one that was parked for its trouble; None if it has none.
         Raises NotFound."""
         await unpark(self.setup, session)
-        frames = await self.ports.log.read(session)
-        if not frames:
+        state = await opened(self.ports.log, session, self.setup.rules)
+        if not state.seq:
             raise NotFound(NO_SESSION)
-        state = fold(frames)
         if state.turn is None and not state.waiting:
             self._drives.start(session)
             await self._drives.settled(session)

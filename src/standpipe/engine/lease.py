@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 
 from standpipe.core.state import State
-from standpipe.engine.drive import Lost, Result, Setup, drive
+from standpipe.engine.drive import LEASE_MS, Lost, Result, Setup, drive
+from standpipe.engine.opening import snapshot
 from standpipe.engine.parking import CRASHES_MAX, park
 from standpipe.errors import StoreError
+from standpipe.ports import Snapshot
 
-LEASE_MS = 30_000
-"""How long a lease lasts without renewal; a dead owner on the same host is replaced without waiting for it."""
 RENEW_MS = 10_000
 """How often it is renewed."""
 
@@ -60,11 +60,13 @@ async def _driven_alone(setup: Setup, session: str, unrecorded: list[Result], ch
 
 async def _driven(setup: Setup, session: str, fence: int, unrecorded: list[Result]) -> State | None:
     driving = asyncio.ensure_future(drive(setup, session, fence, unrecorded))
+    kept: Snapshot | None = None
     try:
         while True:
             done, _ = await asyncio.wait({driving}, timeout=RENEW_MS / 1000)
             if done:
-                return driving.result()
+                kept = await snapshot(setup.ports.log, state := driving.result(), setup.rules)
+                return state
             if not await _renewed(setup, session, fence):
                 return None
     except Lost:
@@ -73,7 +75,7 @@ async def _driven(setup: Setup, session: str, fence: int, unrecorded: list[Resul
         driving.cancel()
         await asyncio.gather(driving, return_exceptions=True)
         with contextlib.suppress(StoreError):  # it lapses by itself
-            await setup.ports.log.release(session, fence)
+            await setup.ports.log.release(session, fence, kept)
 
 
 async def _renewed(setup: Setup, session: str, fence: int) -> bool:

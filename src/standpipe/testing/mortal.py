@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+import apsw
+
 from standpipe.core.amounts import Balance
 from standpipe.core.details import Fault
 from standpipe.core.events import Frame
@@ -33,6 +35,7 @@ from standpipe.ports import (
     Rights,
     SessionRow,
     Short,
+    Snapshot,
     Stale,
     ToolRequest,
     Tools,
@@ -61,10 +64,10 @@ class _Mortal:
         """Something of the machine; where the power goes meanwhile, the process dies of it."""
         try:
             return await doing
-        except StoreError:
+        except (StoreError, apsw.ConnectionClosedError) as trouble:  # closed: it waited while the store was opened anew
             self._machine.look()
             self._life.check()
-            raise
+            raise StoreError(str(trouble)) from trouble
 
 
 class MortalLog(_Mortal):
@@ -150,12 +153,16 @@ class MortalLog(_Mortal):
         """As the log does."""
         return self._machine.log.lease(session)
 
-    async def release(self, session: str, fence: int) -> None:
+    async def release(self, session: str, fence: int, snapshot: Snapshot | None = None) -> None:
         """As the log does, for the living."""
         await self._stand()
         await self._life.meet("release", session)
-        await self._use(self._machine.log.release(session, fence))
+        await self._use(self._machine.log.release(session, fence, snapshot))
         self._life.released(session)
+
+    async def snapshot(self, session: str) -> Snapshot | None:
+        """As the log does."""
+        return await self._use(self._machine.log.snapshot(session))
 
     async def wait(self, session: str, after: int, timeout_ms: int) -> None:
         """As the log does, for the living."""
@@ -188,9 +195,9 @@ class MortalAccess(_Mortal):
         """As the store does."""
         return self._machine.access.heads(tenant)
 
-    async def rights(self, tenant: str, namespace: str, principal: str) -> Rights:
+    async def rights(self, tenant: str, namespace: str, principal: str, revision: int | None = None) -> Rights:
         """As the store does."""
-        return await self._use(self._machine.access.rights(tenant, namespace, principal))
+        return await self._use(self._machine.access.rights(tenant, namespace, principal, revision))
 
     async def relations(self, tenant: str, namespace: str) -> list[str]:
         """As the store does."""

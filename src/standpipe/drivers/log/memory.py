@@ -16,7 +16,7 @@ from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, fra
 from standpipe.drivers.log.judge import Found, fork_in, frame_of, moved, prepare, refusal, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
-from standpipe.ports import Append, Appended, Fenced, Hear, Lease, Owner, SessionRow, Short, Stale
+from standpipe.ports import Append, Appended, Fenced, Hear, Lease, Owner, SessionRow, Short, Snapshot, Stale
 
 Projection = Callable[[None, str, tuple[Event, ...]], dict[str, int]]
 """Keeps something in step with the house log: called with each house append's tenant and events (None stands for no table);
@@ -53,6 +53,7 @@ class MemoryLog:
         self._accounts: dict[str, Balance] = {}
         self._leases: dict[str, Lease] = {}
         self._revoked: dict[str, int] = {}
+        self._snapshots: dict[str, Snapshot] = {}
 
     async def append(self, append: Append) -> Appended | Stale | Fenced | Short:
         """Write one frame with its moves, bodies and world, all or nothing."""
@@ -163,11 +164,17 @@ class MemoryLog:
         """The lease as it is now."""
         return self._leases.get(session, Lease())
 
-    async def release(self, session: str, fence: int) -> None:
-        """Give the lease back, if it is still this one."""
+    async def release(self, session: str, fence: int, snapshot: Snapshot | None = None) -> None:
+        """Give the lease back, if it is still this one, and keep the snapshot that was taken under it."""
         lease = self.lease(session)
         if lease.fence == fence:
             self._leases[session] = msgspec.structs.replace(lease, owner=None)
+            if snapshot is not None:
+                self._snapshots[session] = snapshot
+
+    async def snapshot(self, session: str) -> Snapshot | None:
+        """The session's last snapshot."""
+        return self._snapshots.get(session)
 
     async def heads(self, session: str) -> tuple[int, str]:
         """The last seq of a log and the digest of its last stored frame; (0, "") for none."""

@@ -20,7 +20,7 @@ from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
 from standpipe.drivers.sqlite import Store
 from standpipe.errors import StoreError
-from standpipe.ports import Append, Appended, Fenced, Hear, Lease, Owner, SessionRow, Short, Stale
+from standpipe.ports import Append, Appended, Fenced, Hear, Lease, Owner, SessionRow, Short, Snapshot, Stale
 
 POLL_S = 0.05
 """How often the log looks for what other processes wrote, while anybody waits for it."""
@@ -113,14 +113,21 @@ class SqliteLog:
         """The lease as the store has it now, over all processes: one synchronous read."""
         return self._store.read_one(lambda con: _lease(con, session))
 
-    async def release(self, session: str, fence: int) -> None:
-        """Give the lease back, if it is still this one."""
+    async def release(self, session: str, fence: int, snapshot: Snapshot | None = None) -> None:
+        """Give the lease back, if it is still this one, and keep the snapshot that was taken under it."""
 
         def give(con: apsw.Connection) -> None:
             self._appender.forget(session)
             con.execute(tables.RELEASE, (session, fence))
+            if snapshot is not None and con.changes():
+                con.execute(tables.SET_SNAPSHOT, (session, snapshot.seq, snapshot.rules, snapshot.state))
 
         await self._store.write(give)
+
+    async def snapshot(self, session: str) -> Snapshot | None:
+        """The session's last snapshot; none that goes beyond its log."""
+        row = self._store.read_one(lambda con: _one(con, tables.SNAPSHOT, session))
+        return Snapshot(*row) if row is not None else None
 
     async def heads(self, session: str) -> tuple[int, str]:
         """The last seq of a log and the digest of its last stored frame; (0, "") for none."""

@@ -39,6 +39,10 @@ SCHEMA = Schema(
         ALTER TABLE leases ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;      -- where the log ended when it was taken
         ALTER TABLE leases ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;  -- owners who did not give it back there
         """,
+        """
+        CREATE TABLE snapshots (      -- a cache: `state` is that of the session after event `seq`, by the rules of that digest
+          id INTEGER PRIMARY KEY, session TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL, rules TEXT NOT NULL, state BLOB NOT NULL);
+        """,
     ),
 )
 
@@ -62,6 +66,10 @@ END = "SELECT digest FROM frames WHERE session = (SELECT id FROM sessions WHERE 
 FORK = "SELECT parent, at FROM forks WHERE session = ?"
 TENANT = "SELECT tenant FROM sessions WHERE session = ?"
 BODY = "SELECT body FROM bodies WHERE tenant = ? AND hash = ?"
+SNAPSHOT = (
+    "SELECT k.seq, k.rules, k.state FROM snapshots k JOIN sessions s ON s.session = k.session"
+    " WHERE k.session = ? AND k.seq <= s.seq"
+)
 PART = "SELECT part FROM parts WHERE digest = ?"
 LAST_FRAME = "SELECT max(id) FROM frames"
 WRITTEN_AFTER = (
@@ -80,6 +88,7 @@ SET_HEADS = (
     "UPDATE sessions SET seq = v.column2, head = v.column3, frame = v.column4, row = coalesce(v.column5, row)"
     " FROM (VALUES $) v WHERE id = v.column1"
 )
+SET_SNAPSHOT = "INSERT OR REPLACE INTO snapshots (session, seq, rules, state) VALUES (?, ?, ?, ?)"
 SET_BALANCE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)"
 SET_REVOKED = "INSERT OR REPLACE INTO revoked VALUES (?, ?)"
 SET_LEASE = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)"
