@@ -12,7 +12,7 @@ def granted(turn: Turn, step: StepState, fact: e.CallGranted) -> None:
     """A call that asks is paid from what its effect had set aside; one that may act sets aside what may have to follow it."""
     if fact.purpose == ASK:
         step.asked += 1
-        if step.effect is not None and step.effect.asking != NOTHING:
+        if step.effect is not None and step.effect.asking != NOTHING and not fact.hold.short(step.kept):
             _keep(turn, step, step.kept - fact.hold)
     elif fact.effect is not None:
         step.effect, step.asked = fact.effect, 0

@@ -84,12 +84,17 @@ def end_tool(state: State, world: World, step: StepState, call: Call, record: Re
     if call.outcome == "completed":
         record.add(StepEnded(step.spec.id, "done"), call.ended)
         return
+    doubt, kind = effects.in_doubt(turn, step, tool), effects.kind_of(tool, step)
+    if doubt and effects.asks(turn, step, tool):
+        return
+    if doubt and kind == "once":
+        effects.leave_in_doubt(record, turn, step, call.ended)
+        return
     if call.outcome == "cancelled" and fault == NOT_SENT and step.unsent <= UNSENT_MAX:
         return
-    doubt = effects.in_doubt(turn, step, tool)
-    if (doubt and effects.asks(turn, step, tool)) or (not doubt and fault == ABSENT and effects.repeats(turn, step)):
+    if fault == ABSENT and effects.repeats(turn, step):
         return
-    if tool is not None and effects.kind_of(tool, step) != "once":
+    if tool is not None and kind != "once":
         if call.outcome == "interrupted" and step.interrupted <= INTERRUPTIONS_MAX:
             return
         if call.fault is not None and call.fault.retryable and tries < ATTEMPTS_MAX and not turn.soft:

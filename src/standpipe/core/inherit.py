@@ -41,6 +41,8 @@ def _let_go(share: Turn) -> None:
             call.hold = NOTHING
     for step in share.steps.values():
         step.kept = NOTHING
+        if step.effect is not None:
+            step.effect = replace(step.effect, asking=NOTHING, undo="", undoing=NOTHING)
     share.kept, share.deeds = NOTHING, {}
     share.asks = {id: ask for id, ask in share.asks.items() if (ask.kind, ask.outcome) != ("approval", "allowed")}
 
