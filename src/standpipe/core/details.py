@@ -10,8 +10,8 @@ NOT_SENT = "not sent"
 """The cause of a cancelled call that never left the house."""
 
 LEVELS = ("soft", "firm", "hard")
-"""How a turn or a scope is told to stop. Soft: nothing new begins but the answer. Firm: models and reads are broken off, effects
-under way come to their end. Hard: after a grace effects are let go of too, and are in doubt."""
+"""How a turn or a scope is told to stop. Soft: nothing new begins but the answer. Firm: models and reads are broken off,
+effects under way come to their end. Hard: after a grace effects are let go of too, and are in doubt."""
 
 
 def outranks(level: str, other: str) -> bool:

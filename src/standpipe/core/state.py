@@ -53,7 +53,8 @@ class StepState(msgspec.Struct, gc=False):
     """A step of the plan: its latest call, how it ended (empty: it has not), and which events added and ended it.
 
     `effect` is that of its latest attempt that may change the world, `asked` how often it was asked since what came of it,
-    `kept` what is set aside for that and for taking it back. `session` is the one it was planned in, where that was forked since.
+    `kept` what is set aside for that and for taking it back. `session` is the one it was planned in, where that was forked
+    since.
     """
 
     spec: Step
