@@ -305,7 +305,7 @@ class _Audit:
             self.asked[fact.turn] = True
             return
         share = self.open.get(fact.turn if fact.scope in ("", "session") else fact.scope)
-        self.must(share is not None and fact.level in LEVELS, f"{fact.scope or fact.turn} is not open, or told so in other words")
+        self.must(share is not None and fact.level in LEVELS, f"{fact.scope or fact.turn} is not open, or no such level")
         if share is not None and LEVELS.index(fact.level) >= LEVELS.index(share.cancelled):
             share.cancelled, share.soft, share.until = fact.level, True, fact.until
 

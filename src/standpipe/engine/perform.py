@@ -120,6 +120,7 @@ def job(state: State, agents: Mapping[str, AgentSpec], call: Call, fence: int | 
         move_item=deed.move if deed is not None else turn.items.get(step.item),
         shown=_shown(share, turn) if call.route is not None else (),
         deed=deed,
+        fence=fence,
     )
 
 
