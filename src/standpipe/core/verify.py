@@ -13,8 +13,9 @@ import msgspec
 
 from standpipe.core import events as e
 from standpipe.core.amounts import NOTHING, Amounts
-from standpipe.core.details import Step
+from standpipe.core.details import ASK, Step
 from standpipe.core.verify_content import Content
+from standpipe.core.verify_effects import Deeds
 
 REPEATABLE, ONCE = "repeatable", "once"
 """What a tool that changes the world may be: called again with the same key after an unknown outcome, or never."""
@@ -32,11 +33,14 @@ def violations(frames: Iterable[e.Frame], effects: Effects | None = None) -> lis
     Without `effects` nothing is said about repeated effects. What an erased body hid is not judged.
     """
     content = Content()
+    deeds = Deeds(content.must)
     audit = _Audit(effects or {}, content.must)
     for frame in frames:
         audit.frame(frame)
         for event in frame.events:
-            audit.event(event, content.take(event))
+            home = content.take(event)
+            deeds.take(event, home, frame.at)
+            audit.event(event, home, deeds.kept(home))
     return content.found
 
 
@@ -96,8 +100,8 @@ class _Audit:
         self.at, self.acts = frame.at, self.effects.get(frame.world.parts.get("agents", ""), {})
         self.must(frame.events and frame.first_seq == frame.events[0].seq, "its frame says that it begins elsewhere")
 
-    def event(self, event: e.Event, home: str) -> None:
-        """Judge the next event, which stands in the share `home`."""
+    def event(self, event: e.Event, home: str, kept: Amounts) -> None:
+        """Judge the next event, which stands in the share `home`, where `kept` is set aside for what may follow effects."""
         before, self.seq, self.causes, fact = self.seq, event.seq, event.causes, event.fact
         self.must(event.seq == before + 1, f"it follows seq {before}")
         self.must(isinstance(fact, e.SessionOpened) == (before == 0), "a log begins with SessionOpened and has no other")
@@ -114,7 +118,7 @@ class _Audit:
             self.must(False, f"{home} is not open")
         else:
             rule(self, share, fact)
-            short = share.used().short(share.limit)
+            short = (share.used() + kept).short(share.limit)
             self.must(not short, f"{short} of {home} is above its limit")
 
     def spares(self, share: _Share) -> None:
@@ -176,7 +180,7 @@ class _Audit:
         share.epoch, share.spent = fact.epoch, share.spent + Amounts(steps=len(fact.add))
         share.steps |= {step.id: (step, self.seq) for step in fact.add}
         self.must(all(need in share.steps for step in fact.add for need in step.needs), "a step needs one that is not there")
-        if not all(step.final for step in fact.add):
+        if not all(step.final or step.kind == "undo" for step in fact.add):
             self.spares(share)
 
     def granted(self, share: _Share, fact: e.CallGranted) -> None:
@@ -192,9 +196,10 @@ class _Audit:
         owner = self.keys.setdefault(fact.key, f"{turn.name}.{fact.step}")
         self.must(fact.key and owner == f"{turn.name}.{fact.step}", f"it has no key, or that of {owner}")
         stopped = {share.cancelled, turn.cancelled} & {"firm", "hard"}
-        self.must(not (stopped or turn.parked or self.parked), f"{share.name} is parked or cancelled")
-        self.must(fact.deadline_at <= share.deadline_at, f"{share.name} ends before it")
-        for call in (c for c in before if c.acted or fact.target in self.acts):
+        self.must(fact.purpose or not (stopped or turn.parked or self.parked), f"{share.name} is parked or cancelled")
+        self.must(fact.purpose or fact.deadline_at <= share.deadline_at, f"{share.name} ends before it")
+        clear = max((n for n, c in enumerate(before) if c.grant.purpose == ASK and c.outcome == "failed"), default=-1)
+        for call in (c for c in before[clear + 1 :] if not fact.purpose and (c.acted or fact.target in self.acts)):
             doubtful = self.acts.get(fact.target) == ONCE and call.outcome in _DOUBTFUL
             acted = call.acted or call.outcome == "completed" or doubtful
             self.must(not acted, f"{call.grant.call} took effect, or may have; it would again")
@@ -208,7 +213,7 @@ class _Audit:
             again = not step.optional and len(before) == 1 and before[0].outcome == "failed"
             self.must(again or not before, f"{fact.step} is tried again: it may be once, where it is required and failed")
         share.calls[fact.call] = _Call(fact, self.seq, fact.hold, step.kind == "agent")
-        if fact.manifest is None or not fact.manifest.final:
+        if not fact.purpose and (fact.manifest is None or not fact.manifest.final):
             self.must(not share.soft, "only the final call may begin after the soft deadline")
             self.spares(share)
 
@@ -357,7 +362,7 @@ _INSIDE: dict[type, Callable[[_Audit, _Share, Any], None]] = {
     e.ScopeStarted: _Audit.scoped,
     e.ScopeCancelled: _Audit.unwanted,
     e.ScopeEnded: _Audit.rejoined,
-    **dict.fromkeys((e.ItemsWithdrawn, e.AnswerJudged), lambda audit, share, fact: None),  # left to `verify_content`
+    **dict.fromkeys((e.ItemsWithdrawn, e.AnswerJudged, e.UnwindStarted), lambda audit, share, fact: None),  # left to others
     **dict.fromkeys((e.Asked, e.Answered, e.AskExpired), _Audit.people),
     **dict.fromkeys((e.TurnParked, e.TurnUnparked), _Audit.parking),
     e.DeadlinePassed: _Audit.timed,

@@ -93,7 +93,9 @@ class Content:
 
     def granted(self, share: _Share, fact: e.CallGranted) -> None:
         step = share.steps.get(fact.step, Step(fact.step, "", ""))
-        self.must(step.item not in share.withdrawn, "what asked for it was withdrawn")
+        asked = self.known.get(step.item)
+        gone = step.item in share.withdrawn or (step.undoes and asked is not None and self.stale(asked.label))
+        self.must(not gone, "what asked for it was withdrawn")
         self.revision = max(self.revision, fact.permit.revision)
         if step.kind == "model":
             self._shown(share, fact.manifest or Manifest("", ""))
