@@ -1,4 +1,4 @@
-"""How a wish from outside gets into a session's log: admitted against the newest state, appended, tried again where that moved."""
+"""How a wish from outside gets into a session's log: admitted on the newest state, appended, tried again where that moved."""
 
 from __future__ import annotations
 

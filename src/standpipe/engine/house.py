@@ -41,8 +41,8 @@ NO_SESSION = "There is no such session. `standpipe sessions` lists those that ex
 
 class AskOptions(TypedDict, total=False):
     """How to ask: `docs` are folders to index and search, `folders` ids of some that `sync` indexed before, `agent` a name,
-    `request` an id that makes a repeated call one. With `interrupt` the turn that runs is cancelled, and its effects under way are
-    recorded; without, the message waits for its end."""
+    `request` an id that makes a repeated call one. With `interrupt` the turn that runs is cancelled; without, the message waits
+    for its end."""
 
     docs: Sequence[str | Path]
     folders: Sequence[str]
