@@ -1,4 +1,4 @@
-"""What a log must never show of effects: a doubt that is not told or not heeded, a compensation without its effect, one forgotten.
+"""What a log must never show of effects: a doubt not told or not heeded, an effect taken back that was none, or forgotten.
 
 Like `verify`, it shares only the vocabulary with the rules it watches; that nothing acts twice under one key is held there.
 """
@@ -57,8 +57,8 @@ class Deeds:
         if isinstance(fact, e.TurnStarted):
             self.open, self.doubts, self.allowed = {fact.turn: _Share()}, set(), set()
         elif isinstance(fact, e.SessionForked):
-            for share in self.open.values():
-                _fork(share, fact.later_ms)
+            for one in self.open.values():
+                _fork(one, fact.later_ms)
             self.allowed = set()
         elif (share := self.open.get(home)) is not None and (rule := _RULES.get(type(fact))) is not None:
             rule(self, share, fact)
@@ -128,9 +128,8 @@ class Deeds:
         if intent is None or intent.effect is None:
             return
         unclear = isinstance(fact, e.CallInterrupted) or getattr(fact, "unknown", False)
-        if isinstance(fact, e.CallCompleted):
-            intent.doubt = False
-        elif grant.purpose == ASK and isinstance(fact, e.CallFailed) and fact.fault.code == ABSENT:
+        absent = grant.purpose == ASK and isinstance(fact, e.CallFailed) and fact.fault.code == ABSENT
+        if isinstance(fact, e.CallCompleted) or absent:
             intent.doubt = False
         elif not grant.purpose and unclear:
             intent.doubt = True
