@@ -40,7 +40,7 @@ SWITCH_S = 0.000_5
 """How long a thread may keep the interpreter's lock while another wants it. With Python's 5 ms the writer thread starves
 beside a busy event loop: each turn of the loop that is shorter restarts its wait (measured: commits late by over a second)."""
 
-CHECKPOINT_PAGES = 2000
+CHECKPOINT_PAGES = 1000
 """A checkpoint runs when the WAL has grown by this many pages (8 MB), after the group's callers were told."""
 
 WAL_PAGES_MAX = 8 * CHECKPOINT_PAGES

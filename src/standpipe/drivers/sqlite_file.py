@@ -20,6 +20,9 @@ MEMORY = Path(":memory:")
 APPLICATION_ID = 0x53_54_50_50
 """What marks an SQLite file as a store of ours: "STPP" in its header."""
 
+PAGE_BYTES = 8192
+"""Of a new store: frames and bodies have 1-2 KB, and of SQLite's usual 4 KB a fifth stays empty behind two of them."""
+
 BUSY_S = 5.0
 """How long anything waits for another process before it gives up."""
 
@@ -91,7 +94,9 @@ def connect(path: Path, vfs: str = "") -> apsw.Connection:
         con.execute("PRAGMA locking_mode = EXCLUSIVE")
     else:
         con.set_busy_handler(patience())
-    con.execute("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
+    con.execute(
+        f"PRAGMA page_size = {PAGE_BYTES}; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY"
+    )
     return con
 
 
