@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -109,14 +109,19 @@ class Babbler:
         return {"text": line, "citations": [{"source": source, "quote": quote}], "part": part}
 
 
-def drawn(seed: int) -> Stage:
-    """The stage that the seed's session leaves: up to three turns, all over."""
+async def _nothing_more(_stage: Stage) -> None:
+    """The session was all."""
+
+
+def drawn(seed: int, then: Callable[[Stage], Awaitable[None]] = _nothing_more) -> Stage:
+    """The stage that the seed's session leaves: up to three turns, all over; and then whatever else is to happen on it."""
     random = Random(seed)
     stage = Stage(Babbler(Random(seed + 1)), random, _policy(random))
 
     async def main() -> None:
         async with asyncio.timeout(WHOLE_S):
             await _session(stage, random)
+            await then(stage)
 
     try:
         run(main(), stage.loop)
