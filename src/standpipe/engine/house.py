@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -14,9 +14,7 @@ from standpipe.core.events import (
     Asked,
     AskExpired,
     Event,
-    Fact,
     Frame,
-    SessionParked,
     TurnEnded,
     TurnParked,
     TurnRequested,
@@ -53,13 +51,17 @@ class AskOptions(TypedDict, total=False):
     interrupt: bool
 
 
+_TURNING = frozenset((TurnRequested, TurnStarted, TurnEnded, TurnParked, Asked, Answered, AskExpired))
+"""What makes a turn begin, rest or end; nothing else is looked at while one waits for it."""
+
+
 class Turn:
     """One turn, running or over. Iterate to see its events as they become durable; after that, its answer is here."""
 
     def __init__(self, setup: Setup, drives: Drives, session: str, turn: str, after: int, began: int) -> None:
         self._setup, self._drives, self._after, self._began = setup, drives, after, began
         self._frames: list[Frame] = []
-        self._current = ""
+        self._started = self._ended = 0
         self._asks: dict[str, str] = {}
         self._summary = Summary(turn)
         self._answer: Answer | None = None
@@ -76,50 +78,62 @@ class Turn:
         return self._events()
 
     async def _events(self) -> AsyncIterator[Event]:
-        """The turn's own events in order, to its end or until it is parked. Raises StoreError if its drive failed."""
+        """The turn's own events in order, to its end or until it is parked."""
+        async with aclosing(self._follow()) as frames:
+            async for frame in frames:
+                for event in frame.events:
+                    if event.seq > self._after:
+                        self._after = event.seq
+                        if self._is_own(event):
+                            yield event
+
+    async def _follow(self) -> AsyncGenerator[Frame, None]:
+        """The frames to the turn's end or until it is parked. Raises StoreError if its drive failed."""
         if self._summary.outcome:
             return
-        self.parked, self.trouble = False, ""
+        self.parked = False
         self._drives.start(self.session)
         log = self._setup.ports.log
         async with aclosing(follow(log, self.session, self._after, lambda: self._drives.watch(self.session))) as frames:
             async for frame in frames:
-                for event in frame.events:
-                    if event.seq <= self._after:
-                        continue
-                    self._after = event.seq
-                    if self._is_own(frame, event.fact):
-                        yield event
-                    if await self._rests(event):
-                        break
-                else:
-                    continue
-                break
+                rests = await self._take(frame)
+                yield frame
+                self._after = max(self._after, frame.last_seq)
+                if rests:
+                    break
         await self._conclude()
 
-    def _is_own(self, frame: Frame, fact: Fact) -> bool:
-        """Whether a fact is one of the turn's own; its frame is kept then."""
-        if isinstance(fact, TurnStarted):
-            self._current = fact.turn
-        own = self._current == self.id or (isinstance(fact, TurnRequested | TurnEnded) and fact.turn == self.id)
-        if own and (not self._frames or self._frames[-1].first_seq != frame.first_seq):
-            self._frames.append(frame)
-        return own
+    def _is_own(self, event: Event) -> bool:
+        fact = event.fact
+        if isinstance(fact, TurnRequested | TurnEnded):
+            return fact.turn == self.id
+        return 0 < self._started <= event.seq and (not self._ended or event.seq < self._ended)
 
-    async def _rests(self, event: Event) -> bool:
-        """Whether the turn is over with this event, or parked."""
-        match event.fact:
-            case TurnEnded() if event.fact.turn == self.id:
-                return True
-            case Asked() if self._current == self.id:
-                self._asks[event.fact.ask] = event.fact.kind
-            case Answered() | AskExpired():
-                self._asks.pop(event.fact.ask, None)
-            case TurnParked() | TurnRequested() | SessionParked():
-                self.parked = await self._waits_for_a_person(event.seq)
-            case _:
-                return False
-        return self.parked
+    async def _take(self, frame: Frame) -> bool:
+        """Keep a frame with events of the turn; whether the turn is over with it, or parked."""
+        own, rests = self._started > 0, False
+        for event in frame.events:
+            fact = event.fact
+            if type(fact) not in _TURNING:
+                continue
+            match fact:
+                case TurnStarted() if fact.turn == self.id:
+                    self._started, own = event.seq, True
+                case TurnEnded() if fact.turn == self.id:
+                    self._ended, own, rests = event.seq, True, True
+                case Asked() if own:
+                    self._asks[fact.ask] = fact.kind
+                case Answered() | AskExpired():
+                    self._asks.pop(fact.ask, None)
+                case TurnRequested() | TurnParked():
+                    own = own or (isinstance(fact, TurnRequested) and fact.turn == self.id)
+                    if not rests and await self._waits_for_a_person(event.seq):
+                        self.parked = rests = True
+                case _:
+                    pass
+        if own and (not self._frames or self._frames[-1].first_seq < frame.first_seq):
+            self._frames.append(frame)
+        return rests
 
     async def _waits_for_a_person(self, seq: int) -> bool:
         """Whether the session is parked as of event `seq`, its last, and nobody in this process is about to answer."""
@@ -139,8 +153,9 @@ class Turn:
 
     async def wait(self) -> Turn:
         """Follow the turn to its end (or until it is parked), without looking at its events."""
-        async for _ in self:
-            pass
+        async with aclosing(self._follow()) as frames:
+            async for _ in frames:
+                pass
         return self
 
     async def _conclude(self) -> None:
