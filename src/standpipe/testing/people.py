@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 from typing import Protocol, TypeVar
 
 import msgspec
 
-from standpipe.core.admit import Ask, Wish
+from standpipe.core.admit import Ask, Cancel, Wish
 from standpipe.core.amounts import Amounts
 from standpipe.core.apply import fold
+from standpipe.core.details import LEVELS
 from standpipe.core.events import AnyFact, Event, RelationsChanged
 from standpipe.core.ids import HOUSE
 from standpipe.core.pending import open_turns
 from standpipe.core.state import Ask as Asked
+from standpipe.core.state import State
 from standpipe.engine.house import House, Turn
 from standpipe.errors import NotFound, Refused, StoreError
 from standpipe.ports import Append, Appended, Log
@@ -120,6 +123,7 @@ class People:
                     docs=[Path(folder) for folder in chat.folders],
                     budget_usd=message.budget_microusd / 1e6 or None,
                     deadline_s=message.deadline_ms / 1e3 or None,
+                    interrupt=not message.patient and chance(self._scenario.seed, chat.session, number).random() < 0.6,
                 )
             )
         except Refused:
@@ -179,7 +183,7 @@ class People:
             return
         await asyncio.sleep(max(0, EPOCH_MS + act.at_ms - _now()) / 1000)
         if act.kind == "cancel":
-            await self._cancel(act.what)
+            await self._cancel(act.what, chance(self._scenario.seed, "cancel", number))
         else:
             relation = (act.what,)
             namespace = FOLDER if act.what.startswith("document:") else ""
@@ -189,16 +193,32 @@ class People:
             await self.declare(RelationsChanged(TENANT, namespace, "command", granted, revoked))
         self._done.add(number)
 
-    async def _cancel(self, session: str) -> None:
+    async def _cancel(self, session: str, random: Random) -> None:
         state = fold(await self._log.read(session))
-        if state.turn is None:
+        wish = halting(state, random, "")
+        if wish is None:
             return
-        turn = state.turn.id
         self._outside.strikes("cancel", state.principal)
         try:
-            await self._front.through(lambda house: house.cancel(session, turn, state.principal))
+            await self._front.through(
+                lambda house: house.cancel(session, wish.turn, state.principal, level=wish.level, scope=wish.scope)
+            )
         except NotFound:
             return
+
+
+def halting(state: State, random: Random, request: str) -> Cancel | None:
+    """Somebody wants the turn that runs to stop, a specialist of it, one that waits, or all of it, at any level; None where
+    nothing runs."""
+    if state.turn is None:
+        return None
+    wish = Cancel(request, TENANT, state.principal, state.turn.id, "user", random.choice(LEVELS))
+    chosen = random.random()
+    if state.turn.scopes and chosen < 0.4:
+        return msgspec.structs.replace(wish, scope=random.choice(list(state.turn.scopes)))
+    if state.waiting and chosen < 0.7:
+        return msgspec.structs.replace(wish, turn=random.choice(state.waiting).turn)
+    return msgspec.structs.replace(wish, scope="session") if chosen > 0.9 else wish
 
 
 async def _waited(house: House, session: str) -> tuple[Turn | None, int]:

@@ -110,7 +110,7 @@ def instants(state: State) -> Iterator[int]:
     """All moments at which something is due in this state by time alone, found without asking `wakes`."""
     for turn in (share.turn for share in shares(state) if share.turn is not None):
         yield from (ask.until for ask in turn.asks.values())
-        yield from (turn.soft_at, turn.deadline_at)
+        yield from (turn.soft_at, turn.deadline_at, turn.let_go_at)
 
 
 def everything(state: State, fixed: Static, now: int) -> Questions:

@@ -17,7 +17,7 @@ from standpipe.testing.crash import LIFE, Crash, Life
 from standpipe.testing.disk import Fault, Tear
 from standpipe.testing.injectors import Injectors, states_of
 from standpipe.testing.machine import Machine
-from standpipe.testing.people import People
+from standpipe.testing.people import People, halting
 from standpipe.testing.scenario import FOLDER, TENANT, Scenario, chance
 
 JUMPS_MS = -300_000, -20_000, -900, 700, 9_000, 45_000, 300_000
@@ -174,10 +174,10 @@ class Strikes:
     # --- what others do -------------------------------------------------------------------------------------------------
 
     async def _cancel(self, _life: Life, session: str) -> None:
-        state = self._seen.state(session)
-        if state.turn is not None:
+        wish = halting(self._seen.state(session), self._random, self._fresh())
+        if wish is not None:
             self.met("cancel", session)
-            await self._people.wish(session, Cancel(self._fresh(), TENANT, state.principal, state.turn.id, "user"))
+            await self._people.wish(session, wish)
 
     async def _revoke(self, _life: Life, session: str) -> None:
         namespace = self._random.choice((FOLDER, FOLDER, FOLDER, ""))
