@@ -146,7 +146,7 @@ def test_a_turn_is_cancelled_once(store: str) -> None:
                 for body in (None, {}, {"turn": "t1"}):
                     assert await client.post(f"/v1/sessions/{session}/cancel", body) == (
                         202,
-                        {"session": session, "turn": "t1"},
+                        {"session": session, "turn": "t1", "scope": ""},
                     )
                 *events, last = [message async for message in stream]
             assert last.data["outcome"] == "cancelled"

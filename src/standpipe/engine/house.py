@@ -15,6 +15,7 @@ from standpipe.core.events import (
     AskExpired,
     Event,
     Frame,
+    SessionParked,
     TurnEnded,
     TurnParked,
     TurnRequested,
@@ -51,7 +52,7 @@ class AskOptions(TypedDict, total=False):
     interrupt: bool
 
 
-_TURNING = frozenset((TurnRequested, TurnStarted, TurnEnded, TurnParked, Asked, Answered, AskExpired))
+_TURNING = frozenset((TurnRequested, TurnStarted, TurnEnded, TurnParked, SessionParked, Asked, Answered, AskExpired))
 """What makes a turn begin, rest or end; nothing else is looked at while one waits for it."""
 
 
@@ -91,7 +92,7 @@ class Turn:
         """The frames to the turn's end or until it is parked. Raises StoreError if its drive failed."""
         if self._summary.outcome:
             return
-        self.parked = False
+        self.parked, self.trouble = False, ""
         self._drives.start(self.session)
         log = self._setup.ports.log
         async with aclosing(follow(log, self.session, self._after, lambda: self._drives.watch(self.session))) as frames:
@@ -125,7 +126,7 @@ class Turn:
                     self._asks[fact.ask] = fact.kind
                 case Answered() | AskExpired():
                     self._asks.pop(fact.ask, None)
-                case TurnRequested() | TurnParked():
+                case TurnRequested() | TurnParked() | SessionParked():
                     own = own or (isinstance(fact, TurnRequested) and fact.turn == self.id)
                     if not rests and await self._waits_for_a_person(event.seq):
                         self.parked = rests = True
@@ -287,6 +288,16 @@ class House:
         turn = state.turn.id if state.turn is not None else state.waiting[0].turn
         began = state.turn.requested if state.turn is not None else state.waiting_seq[0]
         return self._turn(state, turn, began - 1, self.ports.clock())
+
+    async def turn(self, session: str, id: str) -> Turn:
+        """A turn of a session that runs, waits or is over, to be followed from its beginning. Raises NotFound."""
+        frames = await self.ports.log.read(session, bodies=False)
+        facts = ((event.seq, event.fact) for frame in frames for event in frame.events)
+        asked = next((seq for seq, fact in facts if isinstance(fact, TurnRequested) and fact.turn == id), 0)
+        if not asked:
+            raise NotFound("There is no such turn.")
+        state = await opened(self.ports.log, session, self.setup.rules)
+        return self._turn(state, id, asked - 1, self.ports.clock())
 
     async def fork(
         self, session: str, *, at: int | None = None, set: Mapping[int, Any] | None = None, principal: str | None = None

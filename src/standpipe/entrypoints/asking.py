@@ -8,7 +8,7 @@ from pathlib import Path
 
 from standpipe.engine.house import House, Turn
 from standpipe.entrypoints.answers import as_json, tell, tell_where_to_look
-from standpipe.entrypoints.exits import DONE, FAILED, OUTCOMES
+from standpipe.entrypoints.exits import DONE, FAILED, OUTCOMES, PARKED
 from standpipe.entrypoints.options import Asking
 from standpipe.entrypoints.output import say, say_json, trouble
 from standpipe.entrypoints.session import check_once_more, find, principal_named, readable
@@ -52,6 +52,7 @@ async def ask(house: House, question: str, how: Asking, *, json: bool) -> int:
             docs=how.docs,
             budget_usd=how.budget,
             deadline_s=how.deadline,
+            interrupt=how.interrupt,
         )
         story = await watch(house, turn, interrupts, live=not json)
     turn.elapsed_ms += indexed_ms
@@ -94,17 +95,24 @@ def _concluded(turn: Turn) -> int:
     """The exit status of a turn that is over, and a sentence where it has no answer."""
     if turn.outcome == "failed":
         trouble(f"The turn failed: {turn.reason}; `standpipe show {turn.session}` says what was tried.")
-    if turn.outcome == "parked":
+    if turn.outcome == "parked" and turn.trouble:
+        trouble(f"The session is parked: {turn.trouble}; `standpipe resume {turn.session}` tries it once more.")
+    elif turn.outcome == "parked":
         trouble(f"The turn waits for a person; answer with `standpipe ask ANSWER --session {turn.session}`.")
     return OUTCOMES[turn.outcome]
 
 
 async def resume(house: House, session: str | None, *, json: bool) -> int:
-    """Go on with one session, or with every one that has an unfinished turn; done when none is left running."""
+    """Go on with one session, or with every one that has an unfinished turn; done when none is left running.
+
+    What is parked for its trouble is passed over unless it is named, and then the exit status says so.
+    """
+    parked: Sequence[SessionRow] = ()
     if session is not None:
         rows: Sequence[SessionRow] = [await find(house, session)]
     else:
         rows = await house.unfinished()
+        parked = [row for row in await house.ports.log.rows() if row.trouble]
     slots = asyncio.Semaphore(RESUMED_AT_ONCE)
 
     async def drive(row: SessionRow) -> Turn | None:
@@ -121,4 +129,8 @@ async def resume(house: House, session: str | None, *, json: bool) -> int:
         say(f"{turn.session} {turn.id}: {turn.outcome} ({turn.reason})" if turn.reason else f"{turn.session}: {turn.outcome}")
     if not turns and not json:
         say("No turn is unfinished.")
-    return DONE if all(turn.outcome for turn in turns) else FAILED
+    for row in parked:
+        trouble(f"Session {row.session} is parked: {row.trouble}; `standpipe resume {row.session}` tries it once more.")
+    if not all(turn.outcome for turn in turns):
+        return FAILED
+    return PARKED if parked or any(turn.trouble for turn in turns) else DONE

@@ -26,6 +26,7 @@ from standpipe.entrypoints.exits import CANCELLED, DONE, USAGE, of_error
 from standpipe.entrypoints.options import (
     ASKING,
     COMMON,
+    STOPPING,
     WHERE,
     AnySession,
     As,
@@ -34,6 +35,7 @@ from standpipe.entrypoints.options import (
     DemoFault,
     Flag,
     Session,
+    Stopping,
     Where,
 )
 from standpipe.entrypoints.output import prepare, trouble
@@ -141,6 +143,14 @@ def resume(session: AnySession = None, /, *, common: Common = COMMON) -> int:
     from standpipe.entrypoints import asking
 
     return _with_house(common, lambda house: asking.resume(house, session, json=common.json))
+
+
+@app.command
+def cancel(session: Session, /, *, how: Stopping = STOPPING, common: Common = COMMON) -> int:
+    """Have the turns of a session end, one of them, or one specialist; waits until they have."""
+    from standpipe.entrypoints import stopping
+
+    return _with_house(common, lambda house: stopping.cancel(house, session, how, json=common.json))
 
 
 @app.command

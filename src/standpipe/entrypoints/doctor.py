@@ -94,6 +94,9 @@ async def _store(url: str, common: Common) -> AsyncIterator[Finding]:
             found = f"{url}, {plural(len(rows), 'session')}"
             advice = "Put a copy back in its place, or move it away: a new store is made."
             yield Finding("store", not broken, "; ".join([found, *broken[:3]]), advice if broken else "")
+            for row in (row for row in rows if row.trouble):
+                again = f"See `standpipe log {row.session}`; `standpipe resume {row.session}` tries it once more."
+                yield Finding("session", False, f"{row.session} is parked: {row.trouble}", again)
             async for finding in _documents(house):
                 yield finding
     except StandpipeError as error:

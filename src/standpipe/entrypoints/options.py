@@ -44,6 +44,8 @@ class Asking:
     """The most it may take, in seconds."""
     session: str | None = None
     """Go on with this session; `last` is the principal's latest."""
+    interrupt: Flag = False
+    """Cancel the turn of this session that runs, instead of waiting for its end."""
 
 
 @Parameter(name="*")
@@ -57,10 +59,24 @@ class Where:
     """Whose relations."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Stopping:
+    """What shall stop, and how."""
+
+    turn: str = ""
+    """Only this turn, which runs or waits, as in t2; without it, and without a scope, all turns of the session."""
+    level: Literal["soft", "firm", "hard"] = "firm"
+    """Soft: nothing new begins, and it answers with what it has. Firm: models and reads are broken off, effects under way are
+    waited for. Hard: after five seconds effects are let go of too, and told as unknown."""
+    scope: str = ""
+    """Only this specialist, by its call, as in t2.st4.a1."""
+
+
 DemoFault = Literal["model-down", "agent-hangs", "right-withdrawn", "none"]
 """What can go off in the demo."""
 
-COMMON, ASKING, WHERE = Common(), Asking(), Where()
+COMMON, ASKING, WHERE, STOPPING = Common(), Asking(), Where(), Stopping()
 
 Session = Annotated[str, Parameter(help="The session's id, or `last`.")]
 AnySession = Annotated[str | None, Parameter(help="The session's id, or `last`; without it all of them.")]

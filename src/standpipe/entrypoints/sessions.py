@@ -30,14 +30,21 @@ async def sessions(house: House, *, json: bool) -> int:
     rows = await house.ports.log.rows()
     if json:
         names = ("session", "state", "outcome", "principal", "agent", "turns", "cost_microusd")
-        say_json([{name: getattr(row, name) for name in names} for row in rows])
+        say_json([{name: getattr(row, name) for name in names} | _trouble(row) for row in rows])
         return DONE
     for row in rows:
         turns, cost = plural(row.turns, "turn"), money(row.cost_microusd)
         say(f"{row.session}  {row.state:<8} {row.outcome or '-':<10} {row.principal}  {row.agent}  {turns}  {cost}")
+        if row.trouble:
+            say(f"  {row.trouble}; `standpipe resume {row.session}` tries it once more", "    ")
     if not rows:
         say("There is no session yet: `standpipe ask QUESTION` makes one.")
     return DONE
+
+
+def _trouble(row: SessionRow) -> dict[str, str]:
+    """What is wrong with a session, where anything is."""
+    return {"trouble": row.trouble} if row.trouble else {}
 
 
 # --- log ---------------------------------------------------------------------------------------------------------------
@@ -121,9 +128,11 @@ async def show(house: House, session: str, principal: str | None, *, json: bool)
     turns = stories(await frames_for(house, row, principal))
     if json:
         head = {"session": row.session, "tenant": row.tenant, "principal": row.principal, "agent": row.agent}
-        say_json({**head, "state": row.state, "turns": [_story_json(story) for story in turns]})
+        say_json({**head, "state": row.state, **_trouble(row), "turns": [_story_json(story) for story in turns]})
         return DONE
     say_heading(f"session {row.session} of {row.principal}, tenant {row.tenant}, agent {row.agent}: {row.state}")
+    if row.trouble:
+        say_entry("trouble", [f"{row.trouble}; `standpipe resume {row.session}` tries it once more"])
     for story in turns:
         _tell_story(row, story)
     return DONE

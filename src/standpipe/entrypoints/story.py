@@ -47,6 +47,10 @@ from standpipe.entrypoints.words import plural, shortened
 
 TURNS_OPEN_MAX = WAITING_MAX + 1
 """The turn that runs and those that wait for it."""
+_TIMES = {
+    "soft": "time is nearly up: only the answer is still worked on",
+    "grace": "effects under way are let go of",
+}
 ABOUT_CHARS = 72
 """A step is named by its arguments up to this length."""
 
@@ -311,9 +315,10 @@ class Story(Share):
             case Asked(step=step, kind=kind):
                 text = f"waits for a person: {kind}: {name_of(self.steps[step])}"
             case DeadlinePassed(which=which):
-                text = "time is nearly up: only the answer is still worked on" if which == "soft" else "time is up"
-            case CancelRequested(cause=cause):
-                text = f"to be cancelled ({cause})"
+                text = _TIMES.get(which, "time is up")
+            case CancelRequested(turn=turn, scope=call) if turn == self.turn:
+                what = self.calls[call].place if call in self.calls else ""
+                text = f"{what} to be cancelled, {fact.level} ({fact.cause})".lstrip()
             case ScopeCancelled(scope=call, cause=cause):
                 text = f"{self.calls[call].place} is not wanted any more ({cause})"
             case TurnUnparked(deadline_at=deadline_at):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -19,9 +20,6 @@ from standpipe.entrypoints.live import SHOW_CURSOR, LiveView
 from standpipe.entrypoints.output import on_terminal
 from standpipe.entrypoints.story import Story
 from standpipe.errors import NotFound
-
-RETRY_S = 0.005
-"""A turn that has not started cannot be cancelled yet; so soon it is tried again."""
 
 News = Callable[[Event, list[str]], None]
 """Told of each event when it is durable, and of what is new in it, a line each."""
@@ -52,11 +50,8 @@ class Interrupts:
     async def cancel(self, house: House, turn: Turn) -> None:
         """Wait for Ctrl-C, then have the turn cancelled."""
         await self._wanted.wait()
-        while True:
-            try:
-                return await house.cancel(turn.session, turn.id, turn.principal)
-            except NotFound:
-                await asyncio.sleep(RETRY_S)
+        with contextlib.suppress(NotFound):  # it is over
+            await house.cancel(turn.session, turn.id, turn.principal)
 
 
 def leave() -> None:

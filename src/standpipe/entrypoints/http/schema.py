@@ -35,17 +35,26 @@ Amount = Annotated[float, msgspec.Meta(gt=0, lt=1e9)]
 
 
 class NewTurn(_Body, frozen=True):
-    """A message to the agent, and the most that its turn may cost and take."""
+    """A message to the agent, and the most that its turn may cost and take. With `interrupt` the turn that runs is cancelled,
+    instead of waited for."""
 
     question: Annotated[str, msgspec.Meta(pattern=VISIBLE, max_length=QUESTION_BYTES_MAX)]
     budget_usd: Amount | None = None
     deadline_s: Amount | None = None
+    interrupt: bool = False
 
 
 class Cancel(_Body, frozen=True):
-    """Which turn shall end; without `turn` the latest."""
+    """Which turn shall end, that runs or waits; without `turn` the latest. `scope` is a specialist's call (`t2.st4.a1`) where
+    that alone shall end, or `session` for all turns.
+
+    Soft: nothing new begins, and it answers with what it has. Firm: models and reads are broken off, effects under way are
+    waited for. Hard: after five seconds effects are let go of too, and told as unknown. A level is only ever raised.
+    """
 
     turn: str = ""
+    level: Literal["soft", "firm", "hard"] = "firm"
+    scope: str = ""
 
 
 class Decision(_Body, frozen=True):
@@ -104,10 +113,11 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Cancelling(msgspec.Struct, frozen=True):
-    """The turn that will end."""
+    """The turn that will end, or the part of the session that `scope` says."""
 
     session: str
     turn: str
+    scope: str
 
 
 class Why(msgspec.Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from http import HTTPStatus
 
@@ -27,9 +26,6 @@ from standpipe.entrypoints.http.requests import NO_PART, body_of, key_of, part_o
 from standpipe.entrypoints.http.streams import EVENT_STREAM, Part, one
 from standpipe.errors import NotFound
 from standpipe.ports import Log, SessionRow
-
-START_TRIES, START_S = 200, 0.005
-"""A turn that has not started cannot be cancelled yet; so often and so soon it is tried again."""
 
 
 async def open_one(front: Front, request: Request, caller: Caller) -> ASGIApp:
@@ -65,6 +61,7 @@ async def _asked(front: Front, row: SessionRow, wanted: schema.NewTurn, request:
         budget_usd=wanted.budget_usd,
         deadline_s=wanted.deadline_s,
         request=request,
+        interrupt=wanted.interrupt,
     )
 
 
@@ -88,25 +85,18 @@ def _heard(front: Front, row: SessionRow) -> Heard:
 
 
 async def cancel(front: Front, request: Request, caller: Caller) -> ASGIApp:
-    """Have a turn end, the latest if none is named. For one that was cancelled before, this says so again."""
+    """Have a turn end, the latest if none is named, at some level. For one that was cancelled before, this says so again."""
     key_of(request)
     wanted, row = await body_of(request, schema.Cancel), await front.owned(request.path_params["id"], caller)
-    for _ in range(START_TRIES):
-        state = fold(await front.log.read(row.session, bodies=False))
-        turn = wanted.turn or turn_id(state.turns)
-        if await _cancelled(front.log, row.session, turn):
-            break
-        running = [state.turn.id] if state.turn is not None else []
-        if turn not in (*running, *(asked.turn for asked in state.waiting)):
-            raise Wrong(HTTPStatus.CONFLICT, "There is no such turn running.")
-        try:
-            await front.house.cancel(row.session, turn, caller.principal)
-            break
-        except NotFound:
-            await asyncio.sleep(START_S)
-    else:
-        raise Wrong(HTTPStatus.CONFLICT, "This turn waits for the one before it: cancel that first.")
-    return plain(schema.Cancelling(row.session, turn), HTTPStatus.ACCEPTED)
+    turn = wanted.turn or (wanted.scope.partition(".")[0] if "." in wanted.scope else "")
+    if not turn:
+        turn = turn_id(fold(await front.log.read(row.session, bodies=False)).turns)
+    try:
+        await front.house.cancel(row.session, turn, caller.principal, level=wanted.level, scope=wanted.scope)
+    except NotFound:
+        if not await _cancelled(front.log, row.session, turn):
+            raise Wrong(HTTPStatus.CONFLICT, "There is no such turn running.") from None
+    return plain(schema.Cancelling(row.session, turn, wanted.scope), HTTPStatus.ACCEPTED)
 
 
 async def _cancelled(log: Log, session: str, turn: str) -> bool:
