@@ -1,4 +1,4 @@
-"""Parks a session that brings down whoever drives it, and lets it be driven again, without folding its log: that may do harm."""
+"""Parks a session that brings down whoever drives it, and has it driven again, without folding its log: that may do harm."""
 
 from __future__ import annotations
 
