@@ -32,9 +32,10 @@ from standpipe.core.world import World
 
 
 class Fork(msgspec.Struct, frozen=True):
-    """The wish for a session of its own that shares a log up to its frame with digest `head`, written at `at_ms`."""
+    """The wish for a session that shares the log of `parent` up to its frame with digest `head`, written at `at_ms`."""
 
     session: str
+    parent: str
     head: str
     at_ms: int
     by: str
@@ -68,7 +69,7 @@ def forked(state: State, wish: Fork, world: World, now: int) -> list[Event] | Re
                 "are left to this session: raise a limit, or fork at the end of a turn.",
             )
     later_ms = max(0, now - wish.at_ms)
-    fact = SessionForked(wish.session, state.session, state.seq, wish.head, later_ms, held, names, wish.recorded)
+    fact = SessionForked(wish.session, wish.parent, state.seq, wish.head, later_ms, held, names, wish.recorded)
     record = Recorder(state.seq)
     record.add(fact, state.seq, by=wish.by)
     return record.events

@@ -39,8 +39,9 @@ LEFT = "left to the session that was forked"
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """Where a session is forked: behind `count` of its frames, whose last event is `at`."""
+    """Where session `parent` is forked: behind `count` of its frames, whose last event is `at`."""
 
+    parent: str
     frames: list[Frame]
     count: int
 
@@ -62,7 +63,7 @@ async def fork(setup: Setup, parent: str, at: int | None, given: Mapping[int, An
         frames = await ports.log.read(parent)
         if not frames or parent == HOUSE:
             raise NotFound("There is no such session. `standpipe sessions` lists those that exist.")
-        cut = Cut(frames, _count(frames, at, given))
+        cut = Cut(parent, frames, _count(frames, at, given))
         seq, head = await ports.log.heads(parent)
         head = frames[cut.count].prev if cut.count < len(frames) else head
         if cut.count < len(frames) or seq == cut.at:
@@ -89,7 +90,7 @@ async def _append(setup: Setup, cut: Cut, head: str, given: Mapping[int, Any], b
     state, now = fold(past), setup.ports.clock()
     facts = {event.seq: event.fact for frame in later for event in frame.events}
     answers, ended = rules.rest(fold(past), later, agents, every=bool(given))
-    wish = rules.Fork(setup.fresh(), head, past[-1].at, by, answers)
+    wish = rules.Fork(setup.fresh(), cut.parent, head, past[-1].at, by, answers)
     world = World(setup.fixed.policy, agents, Access(0, 0))
     names = rules.accounts(state, wish, world, now)
     world = msgspec.structs.replace(world, balances=await setup.ports.log.balances(names))
