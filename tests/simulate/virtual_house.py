@@ -18,7 +18,7 @@ from standpipe.engine.drive import Setup
 from standpipe.engine.house import House
 from standpipe.engine.lookup import static
 from standpipe.engine.perform import Ports
-from standpipe.ports import Owner, Synced
+from standpipe.ports import Approvals, Owner, Synced
 from standpipe.testing.clock import VirtualLoop, run
 from standpipe.wiring import CONTROLS
 
@@ -28,12 +28,14 @@ RULES = "rules"
 class Virtual:
     """What the houses of one test share. `gone` are the processes that are dead, by their number."""
 
-    def __init__(self, respond: Any, *tools: Tool, specialists: Sequence[AgentSpec] = ()) -> None:
+    def __init__(
+        self, respond: Any, *tools: Tool, specialists: Sequence[AgentSpec] = (), log: type[MemoryLog] = MemoryLog
+    ) -> None:
         self.loop = VirtualLoop()
         self.gone: set[int] = set()
         self._houses: list[House] = []
         access = MemoryAccess()
-        self.log = MemoryLog([access.project], gone=lambda owner: owner.pid in self.gone)
+        self.log = log([access.project], gone=lambda owner: owner.pid in self.gone)
         specs = tuple(tool.spec for tool in tools)
         lead = AgentSpec("lead", "Do it.", specs, specialists={agent.name: agent.name for agent in specialists})
         self._fixed = static(
@@ -50,10 +52,10 @@ class Virtual:
             clock=self.loop.now_ms,
         )
 
-    def house(self, number: int = 1) -> House:
+    def house(self, number: int = 1, approve: Approvals | None = None) -> House:
         """A process."""
         self._houses.append(
-            House(Setup(self._ports, self._fixed, RULES, f"here:{number}", Owner("here", number, "")), _sync, _nothing)
+            House(Setup(self._ports, self._fixed, RULES, f"here:{number}", Owner("here", number, ""), approve), _sync, _nothing)
         )
         return self._houses[-1]
 
@@ -65,11 +67,13 @@ class Virtual:
         """Live through a test, until nothing of it is left."""
 
         async def whole() -> None:
-            await main()
-            for house in self._houses:
-                await house.close()
-            while others := asyncio.all_tasks() - {asyncio.current_task()}:
-                await asyncio.wait(others)
+            try:
+                await main()
+            finally:
+                for house in self._houses:
+                    await house.close()
+                while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                    await asyncio.wait(others)
 
         try:
             run(whole(), self.loop)
