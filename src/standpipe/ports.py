@@ -20,7 +20,8 @@ from standpipe.core.world import ModelSpec
 class SessionRow(msgspec.Struct, frozen=True, gc=False):
     """The projection of a session kept beside its log: what `sessions` lists and recovery looks for.
 
-    `trouble` is why nobody drives it until somebody asks for that, empty where all is well.
+    `trouble` is why nobody drives it until somebody asks for that, empty where all is well. `owes` says that an answer is not
+    yet remembered.
     """
 
     session: str
@@ -33,6 +34,7 @@ class SessionRow(msgspec.Struct, frozen=True, gc=False):
     cost_microusd: int = 0
     wakes_at: int | None = None
     trouble: str = ""
+    owes: bool = False
 
 
 class Append(msgspec.Struct, frozen=True, gc=False):

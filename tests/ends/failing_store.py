@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 import standpipe as sp
 from standpipe import wiring
-from standpipe.core.events import CallCompleted, CallGranted, Event, TurnEnded, TurnRequested
+from standpipe.core.events import CallCompleted, CallGranted, Event, MemoryKept, TurnEnded, TurnRequested
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.access.sqlite import SqliteAccess
 from standpipe.drivers.log.sqlite import SqliteLog
@@ -103,13 +103,14 @@ class Failing:
         return False
 
     async def finish(self) -> None:
-        """Every turn to its end."""
-        for row in await self.house.unfinished():
-            if (turn := await self.house.resume(row.session)) is not None:
+        """Every turn to its end, and its answer to where later ones find it."""
+        for row in await self.house.left_to_do():
+            while (turn := await self.house.resume(row.session)) is not None:
                 await turn.wait()
 
     async def check(self) -> None:
-        """Nothing acknowledged is lost, no effect happened twice, every turn ended, and the log is what it should be."""
+        """Nothing acknowledged is lost, no effect happened twice, every turn ends, and the log is what it should be."""
+        await self.finish()
         log = self.house.ports.log
         there = {row.session: [e for f in await log.read(row.session) for e in f.events] for row in await log.rows()}
         for session, event in self.acknowledged:
@@ -118,6 +119,9 @@ class Failing:
         facts = [(session, event.fact) for session, events in there.items() for event in events]
         ended = {(session, fact.turn) for session, fact in facts if isinstance(fact, TurnEnded)}
         assert ended == {(session, fact.turn) for session, fact in facts if isinstance(fact, TurnRequested)}
+        assert {(s, fact.turn) for s, fact in facts if isinstance(fact, TurnEnded) and fact.items} == {
+            (s, fact.turn) for s, fact in facts if isinstance(fact, MemoryKept)
+        }
         keys = {(s, fact.call): fact.key for s, fact in facts if isinstance(fact, CallGranted) and fact.target == "note"}
         completed = {keys[s, fact.call] for s, fact in facts if isinstance(fact, CallCompleted) and (s, fact.call) in keys}
         assert completed <= set(self.effects) <= set(keys.values())

@@ -471,6 +471,7 @@ def row_of(state: State) -> SessionRow:
         cost_microusd=spent,
         wakes_at=wakes(state) if not state.parked else None,
         trouble=state.parked,
+        owes=not all(closed.remembered for closed in state.closed),
     )
 
 

@@ -325,7 +325,11 @@ class House:
 
     async def unfinished(self) -> list[SessionRow]:
         """Sessions with a turn that is not over, parked ones included, but not those that are parked for their trouble."""
-        return [row for row in await self.ports.log.rows() if row.state != "idle" and not row.trouble]
+        return [row for row in await self.left_to_do() if row.state != "idle"]
+
+    async def left_to_do(self) -> list[SessionRow]:
+        """Those, and sessions with an answer that later turns do not find yet: what a process that starts has to take up."""
+        return [row for row in await self.ports.log.rows() if (row.state != "idle" or row.owes) and not row.trouble]
 
     async def cancel(
         self, session: str, turn: str, principal: str, cause: str = "user", *, level: str = "firm", scope: str = ""

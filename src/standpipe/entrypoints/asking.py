@@ -111,7 +111,7 @@ async def resume(house: House, session: str | None, *, json: bool) -> int:
     if session is not None:
         rows: Sequence[SessionRow] = [await find(house, session)]
     else:
-        rows = await house.unfinished()
+        rows = await house.left_to_do()
         parked = [row for row in await house.ports.log.rows() if row.trouble]
     slots = asyncio.Semaphore(RESUMED_AT_ONCE)
 

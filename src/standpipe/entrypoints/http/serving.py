@@ -133,7 +133,7 @@ async def _look_after(front: Front) -> None:
     while True:
         try:
             await front.metrics.count()
-            rows = await front.house.unfinished()
+            rows = await front.house.left_to_do()
             for row in rows:
                 if not before or before.get(row.session) == row:
                     await _take_up(front.house, row)
