@@ -66,12 +66,18 @@ def conclude(state: State, world: World, now: int) -> tuple[list[e.Event], list[
             apply(state, event)
         events.extend(new)
         assert len(events) < EVENTS_MAX, f"the rules do not come to an end after {events[0].seq}: {events[-1].fact}"
-        return bool(new)
+        return True
 
-    while take(decide(state, world, now)):
-        for rule in _ORDER:  # the same as `decide` would come to, asked less often; scopes are judged in its order alone
-            while state.turn is not None and not state.turn.scopes and take(rule(state, world, now)):
-                pass
+    said = True
+    while said:
+        said = False
+        if state.turn is None or state.turn.scopes or state.called_off:
+            new = decide(state, world, now)
+            said = bool(new) and take(new)
+            continue
+        for rule in _ORDER:  # what `decide` would come to, asked less often
+            while state.turn is not None and not state.turn.scopes and (new := rule(state, world, now)):
+                said = take(new)
     return events, moves
 
 
@@ -142,7 +148,7 @@ def _recall(state: State, world: World, now: int) -> Facts:
         gone = turn.steps[turn.calls[scope.id].step].spec.item in turn.withdrawn
         firm = ending or ("withdrawn" if gone else "" if scope.agent in world.agents else "not_found")
         level = "firm" if firm else turn.level
-        if outranks(level, scope.level) and (level != "firm" or not scope.stopped):
+        if outranks(level, scope.level):
             told = e.ScopeCancelled(scope.id, firm or turn.cancel, level)
             record.add(told, turn.cancelled_at or turn.judged, scope.started)
     return record.events
@@ -360,8 +366,8 @@ _ORDER: tuple[Callable[[State, World, int], Facts], ...] = (
     _recall,
     _settle,
     _withdraw,
-    _unpark,
     _watch_time,
+    _unpark,
     _end_steps,
     _finish,
     _extend,
