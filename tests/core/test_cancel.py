@@ -232,7 +232,8 @@ def test_what_a_firm_cancel_waits_for_ends_in_time_of_its_own() -> None:
 def test_a_hard_cancel_of_a_turn_lets_go_of_what_its_specialists_do() -> None:
     made = cancel(scope_open().came(call_of("put")), "hard")
     made.now += GRACE_MS
-    give_up(made.run())
+    assert made.run().turn.scopes["t1.st2.a1"].let_go
+    give_up(made)
     assert made.facts(TurnEnded)[0].unknown == ("st2.a1/st4",)
 
 

@@ -65,6 +65,7 @@ def test_a_session_is_parked_when_three_processes_died_at_one_place_of_it(times:
         row = await world.log.row(session)
         assert row is not None and (row.state, row.trouble) == ("parked", turn.reason)
         assert await house.unfinished() == [] and not house.driving
+        assert (await (await house.turn(session, "t1")).wait()).outcome == "parked"
         for wish in (house.ask("And?", session=session), house.cancel(session, "", "user:local"), turn.cancel()):
             with pytest.raises(Refused, match=f"standpipe resume {session}"):
                 await wish

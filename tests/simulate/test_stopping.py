@@ -12,6 +12,7 @@ from standpipe.core.admit import GRACE_MS
 from standpipe.core.events import (
     CallCancelled,
     CallCompleted,
+    CallGranted,
     CallInterrupted,
     DeadlinePassed,
     ScopeEnded,
@@ -19,9 +20,12 @@ from standpipe.core.events import (
 )
 from standpipe.core.items import Item, ToolCall
 from standpipe.core.tools import AgentSpec, ToolSpec
+from standpipe.drivers.log.memory import MemoryLog
 from standpipe.drivers.tools.python import Tool, tool
 from standpipe.engine.drive import GRACE_MS as STOP_MS
-from standpipe.engine.drive import LET_GO_S
+from standpipe.engine.drive import LEASE_MS, LET_GO_S
+from standpipe.ports import Append, Appended, Fenced, Short, Stale
+from standpipe.testing.clock import VirtualLoop
 
 Said = str | list[ToolCall]
 
@@ -180,6 +184,31 @@ def test_what_was_said_while_a_process_let_go_is_not_lost() -> None:
             await asyncio.sleep(0.5)
         await house.close()
         assert [f.call for f in await world.facts(turn.session) if isinstance(f, CallCompleted)][-1] == "t1.st2.a1"
+
+    world.run(main)
+
+
+class Standing(MemoryLog):
+    """A log after which the process stands still, for longer than its lease lasts, when a call of `write` was granted."""
+
+    async def append(self, append: Append) -> Appended | Stale | Fenced | Short:
+        """As the log does."""
+        answer = await super().append(append)
+        if any(isinstance(event.fact, CallGranted) and event.fact.target == "write" for event in append.events):
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.stand_still(LEASE_MS / 1000 + 5)
+        return answer
+
+
+def test_a_process_that_stood_still_renews_its_lease_before_it_begins_an_effect() -> None:
+    done: list[str] = []
+    world = Virtual(calls("write"), slow("write", 1, done), log=Standing)
+
+    async def main() -> None:
+        turn = await (await world.house().ask("Do it.")).wait()
+        assert (turn.outcome, done) == ("completed", ["write"])
+        assert not [f for f in await world.facts(turn.session) if isinstance(f, CallCancelled)]
 
     world.run(main)
 

@@ -313,7 +313,8 @@ class _Drive:
             return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
         work = job(self.state, self.setup.fixed.agents, call, self.fence)
         try:
-            if lapsed(self.setup.ports, work):  # renewed, unless somebody else has it by now: that is looked at once more
+            if lapsed(self.setup.ports, work) and self.setup.ports.log.lease(self.session).fence == self.fence:
+                # The process stood still, and nobody took over: the lease is renewed; `perform` looks at it once more.
                 now = self.setup.ports.clock()
                 await self.setup.ports.log.claim(self.session, self.setup.owner, now, now + LEASE_MS)
             if call.recorded:

@@ -39,6 +39,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jump.now_s
 
+    def stand_still(self, seconds: float) -> None:
+        """Time goes on, and nothing runs meanwhile, as in a process that was stopped."""
+        self._jump.now_s += seconds
+
     def now_ms(self) -> int:
         """Virtual wall time in ms since 1970, for whoever wants a clock."""
         return EPOCH_MS + round(self._jump.now_s * 1000)
