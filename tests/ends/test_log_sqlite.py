@@ -70,6 +70,8 @@ def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
             time.sleep(0.005 * n * n)  # 0 to 245 ms: in the middle of small and of large groups, and of a checkpoint
             process.send_signal(signal.SIGKILL)
             lines = (first + process.communicate()[0]).splitlines(keepends=True)
+        for line in lines:
+            assert not line.endswith("\n") or len(line.split()) == 3, lines[-5:]
         for session, seq, head in (line.split() for line in lines if line.endswith("\n")):
             acknowledged[session, int(seq)] = head
 
