@@ -95,7 +95,7 @@ def connect(path: Path, vfs: str = "") -> apsw.Connection:
     else:
         con.set_busy_handler(patience())
     con.execute(
-        f"PRAGMA page_size = {PAGE_BYTES}; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY"
+        f"PRAGMA page_size = {PAGE_BYTES}; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY"
     )
     return con
 
