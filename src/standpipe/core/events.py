@@ -10,18 +10,14 @@ import msgspec
 
 from standpipe.core.amounts import NOTHING, Amounts, Limits
 from standpipe.core.details import Effect, Fault, Manifest, Passed, Permit, Recorded, Route, Step, Usage, Verdict, Why
+from standpipe.core.house_facts import Fact as Fact  # noqa: PLC0414
+from standpipe.core.house_facts import FolderSynced as FolderSynced  # noqa: PLC0414
+from standpipe.core.house_facts import RelationsChanged as RelationsChanged  # noqa: PLC0414
 from standpipe.core.items import Item, Source
 from standpipe.core.world import Access
 
 Cause = int | str
 """The seq of an event of the same log, or `house:SEQ` for one of the house log."""
-
-
-class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, gc=False):
-    """What happened; the tag is the class name."""
-
-
-# --- facts of a session ------------------------------------------------------------------------------------------------
 
 
 class SessionOpened(Fact, frozen=True):
@@ -332,34 +328,6 @@ class MemoryKept(Fact, frozen=True):
     turn: str
 
 
-# --- facts of the house ------------------------------------------------------------------------------------------------
-
-
-class RelationsChanged(Fact, frozen=True):
-    """Relations of a namespace (a folder, or empty for the tenant) were granted and revoked, in canonical text.
-
-    `origin` is "file" (then `applied` is all that the file now says) or "command".
-    """
-
-    tenant: str
-    namespace: str
-    origin: str
-    granted: tuple[str, ...] = ()
-    revoked: tuple[str, ...] = ()
-    applied: tuple[str, ...] = ()
-
-
-class FolderSynced(Fact, frozen=True):
-    """Documents of a folder changed: (path, version) of those added or changed, paths of those gone."""
-
-    tenant: str
-    folder: str
-    root: str
-    changed: tuple[tuple[str, str], ...] = ()
-    removed: tuple[str, ...] = ()
-    governed: bool = False
-
-
 TurnFact = TurnRequested | TurnStarted | PlanPatched | AnswerJudged | TurnParked | TurnUnparked | DeadlinePassed | TurnEnded
 CallFact = CallGranted | CallRefused | CallCompleted | CallFailed | CallCancelled | CallInterrupted | HoldSettled | StepEnded
 ScopeFact = ScopeStarted | ScopeCancelled | ScopeEnded | UnwindStarted
@@ -394,6 +362,10 @@ class WorldRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     access: Access | None = None
 
 
+VERSION = 1
+"""The version of what is stored; `upcast` reads older ones."""
+
+
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What one append wrote. `prev` is the digest of the stored bytes of the frame before it, empty for the first.
 
@@ -407,6 +379,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     world: WorldRecord
     events: tuple[Event, ...]
     prev: str = ""
+    version: int = 1
 
     @property
     def last_seq(self) -> int:

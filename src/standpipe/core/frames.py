@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from standpipe.core.events import Event, Frame
+from standpipe.core.events import VERSION, Event, Frame
 from standpipe.core.ids import digest_bytes
 from standpipe.core.items import Item, decode_body, encode_body
+from standpipe.core.upcast import upcast
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Frame)
@@ -21,8 +22,13 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 def decode_frame(data: bytes) -> Frame:
-    """The frame that `encode_frame` made bytes of. Raises msgspec.DecodeError or ValidationError if nothing did."""
-    return _DECODER.decode(data)
+    """The frame that `encode_frame` made bytes of, today's or an older one. Raises msgspec.DecodeError if nothing did, and
+    upcast.Unreadable for one of a later version."""
+    try:
+        frame = _DECODER.decode(data)
+    except msgspec.ValidationError:
+        return upcast(data)
+    return frame if frame.version == VERSION else upcast(data)
 
 
 def link(data: bytes, prev: str) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 from standpipe.core.events import SessionForked
 from standpipe.core.frames import decode_frame, digest_commit
 from standpipe.core.ids import digest_bytes
+from standpipe.core.upcast import Unreadable
 
 
 class StoredFrame(NamedTuple):
@@ -70,8 +71,8 @@ def _faults_of(
         yield f"{where} its bytes have been changed."
     try:
         frame = decode_frame(stored.data)
-    except msgspec.DecodeError:
-        yield f"{where} it cannot be read."
+    except msgspec.DecodeError as error:
+        yield f"{where} {error}." if isinstance(error, Unreadable) else f"{where} it cannot be read."
         return
     fork = frame.events[0].fact if frame.events and before is None else None
     seq, prev = before or (0, "")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from standpipe.core.amounts import Balance, Move
-from standpipe.core.events import Event, Frame, SessionForked
-from standpipe.core.frames import encode_frame, strip
+from standpipe.core.events import VERSION, Event, Frame, SessionForked
+from standpipe.core.frames import decode_frame, encode_frame, strip
+from standpipe.core.upcast import Unreadable
+from standpipe.errors import StoreError
 from standpipe.ports import Append, Fenced, Lease, Owner, Short, Stale
 
 
@@ -33,7 +35,20 @@ def prepare(append: Append) -> tuple[bytes, dict[str, bytes]]:
 
 def frame_of(append: Append, events: tuple[Event, ...] | None = None) -> Frame:
     """The frame that an append writes, still without `prev`: with its item bodies, or with these `events` instead."""
-    return Frame(append.expect_seq + 1, append.at, append.by, append.rules, append.world, events or append.events)
+    first, events = append.expect_seq + 1, events or append.events
+    return Frame(first, append.at, append.by, append.rules, append.world, events, version=VERSION)
+
+
+def read_back(session: str, stored: Iterable[bytes]) -> list[Frame]:
+    """The frames of a session from their stored bytes. Raises StoreError for one that cannot be read."""
+    frames: list[Frame] = []
+    try:
+        frames.extend(map(decode_frame, stored))
+    except msgspec.DecodeError as error:
+        why = str(error) if isinstance(error, Unreadable) else "its bytes have been changed"
+        after = f"behind seq {frames[-1].last_seq}" if frames else "it begins with"
+        raise StoreError(f"The log of session {session} has a frame {after} that cannot be read: {why}.") from error
+    return frames
 
 
 def fork_in(append: Append) -> SessionForked | None:

@@ -10,10 +10,10 @@ import msgspec
 
 from standpipe.core.amounts import Balance
 from standpipe.core.events import Event, Frame
-from standpipe.core.frames import decode_frame, digest_commit, fill, hashes_of, link
+from standpipe.core.frames import digest_commit, fill, hashes_of, link
 from standpipe.core.ids import HOUSE, digest_bytes
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import Found, fork_in, frame_of, moved, prepare, refusal, taken
+from standpipe.drivers.log.judge import Found, fork_in, frame_of, moved, prepare, read_back, refusal, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
 from standpipe.ports import Append, Appended, Fenced, Hear, Lease, Owner, SessionRow, Short, Snapshot, Stale
@@ -120,7 +120,7 @@ class MemoryLog:
         if log is None:
             return []
         first = bisect_right(log.frames, after, key=lambda place: self._frames[place].last_seq)
-        frames = [decode_frame(self._frames[place].data) for place in log.frames[first:][:limit]]
+        frames = read_back(session, (self._frames[place].data for place in log.frames[first:][:limit]))
         if not bodies:
             return frames
         kept = await self.bodies(log.tenant, sorted(hashes_of(frames)))

@@ -11,11 +11,11 @@ import msgspec
 
 from standpipe.core.amounts import Balance
 from standpipe.core.events import Frame
-from standpipe.core.frames import decode_frame, fill, hashes_of
+from standpipe.core.frames import fill, hashes_of
 from standpipe.drivers.log import tables
 from standpipe.drivers.log.appending import Answer, Appender, Projection, Ready, balance, end
 from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
-from standpipe.drivers.log.judge import frame_of, prepare, taken
+from standpipe.drivers.log.judge import frame_of, prepare, read_back, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
 from standpipe.drivers.sqlite import Store
@@ -192,7 +192,7 @@ def _stored(con: apsw.Connection, session: str, wanted: tuple[int, int | None], 
     """The frames after a seq, so many at most, that end by `upto`: where its own begin later, those that it shares first."""
     after, limit = wanted
     stored = _typed(con.execute(tables.FRAMES, (session, after, upto, -1 if limit is None else limit)).fetchall())
-    own = [decode_frame(data) for (data,) in stored]
+    own = read_back(session, (data for (data,) in stored))
     if own and own[0].first_seq <= after + 1:
         return own
     fork = _one(con, tables.FORK, session)
