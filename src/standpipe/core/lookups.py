@@ -45,6 +45,12 @@ def lookups(state: State, agents: dict[str, AgentSpec], policy: Policy, request:
     )
 
 
+def nothing_new(state: State) -> bool:
+    """Whether no question can have come up since the last were answered: all that the open turn works on is under way."""
+    turn = state.turn
+    return turn is not None and not turn.scopes and len(turn.live) == len(turn.open) > 0
+
+
 def _sources(state: State) -> tuple[Source, ...]:
     found: dict[Source, None] = {}
     for share in shares(state):

@@ -21,7 +21,7 @@ from standpipe.core.decide import conclude
 from standpipe.core.details import NOT_SENT, UNDO
 from standpipe.core.events import CallGranted, CallInterrupted, Event, Frame, MemoryKept, WorldRecord
 from standpipe.core.items import Answer, decode_body
-from standpipe.core.lookups import lookups
+from standpipe.core.lookups import lookups, nothing_new
 from standpipe.core.pending import Approve, Command, Perform, Remember, open_turns, pending, performed, wakes
 from standpipe.core.permit import tool_of
 from standpipe.core.record import Recorder
@@ -181,7 +181,8 @@ class _Drive:
             match answer:
                 case Appended():
                     self.mine.update(e.fact.call for e in events if isinstance(e.fact, CallGranted))
-                    return not asked.covers(lookups(state, setup.fixed.agents, setup.fixed.policy, "", now))
+                    known = nothing_new(state) or asked.covers(lookups(state, setup.fixed.agents, setup.fixed.policy, "", now))
+                    return not known
                 case Fenced():
                     raise Lost(self.session)
                 case _:

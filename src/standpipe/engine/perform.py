@@ -131,7 +131,12 @@ def _undone(deed: Deed) -> ToolCall | None:
 def _shown(state: State, turn: Turn) -> tuple[Item, ...]:
     closed = {item.id: item for c in state.closed for item in (c.question, c.answer) if item is not None}
     items = [turn.items.get(id) or closed[id] for id in turn.shown]
-    return tuple(sorted(items, key=lambda item: tuple(map(int, item.id.split(".")))))
+    return tuple(sorted(items, key=_place))
+
+
+def _place(item: Item) -> tuple[int, int]:
+    seq, _, index = item.id.partition(".")
+    return int(seq), int(index)
 
 
 async def perform(ports: Ports, policy: Policy, job: Job) -> Outcome:
