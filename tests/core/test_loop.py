@@ -103,16 +103,16 @@ def said(order: tuple[Callable[..., Sequence[Event]], ...], seen: tuple[State, W
 # --- every rule is needed -----------------------------------------------------------------------------------------------
 
 NEEDED: dict[str, tuple[Callable[[], Desk], type[Fact]]] = {
-    "_recall": (lambda: cancelled(delegated()), ScopeCancelled),
+    "recall": (lambda: cancelled(delegated()), ScopeCancelled),
     "_settle": (lambda: came(Desk().ask(), ANSWER, verdicts=PASSED), HoldSettled),
     "_withdraw": (lambda: _denied(reading(), "a"), ItemsWithdrawn),
-    "_watch_time": (lambda: later(Desk().ask(), 50_000), DeadlinePassed),
-    "_unpark": (lambda: wish(asking()), TurnUnparked),
+    "watch_time": (lambda: later(Desk().ask(), 50_000), DeadlinePassed),
+    "unpark": (lambda: wish(asking()), TurnUnparked),
     "_end_steps": (lambda: came(reading(), ANSWER, verdicts=PASSED), AnswerJudged),
     "_finish": (lambda: came(Desk().ask(), ANSWER, verdicts=PASSED), TurnEnded),
     "_extend": (lambda: wish(Desk()), PlanPatched),
     "_knock": (lambda: wish(Desk()), CallGranted),
-    "_park": (lambda: came(Desk().ask(), call_of("ask_user", question="Which?")), TurnParked),
+    "park": (lambda: came(Desk().ask(), call_of("ask_user", question="Which?")), TurnParked),
 }
 """For each rule a situation in which it speaks, and what it says there."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from standpipe.core import aftermath, budget, context, endings, gate, pending, plan, reply, supervise
+from standpipe.core import aftermath, budget, context, endings, gate, plan, reply, stopping, supervise
 from standpipe.core import events as e
 from standpipe.core.amounts import Limits, Move
 from standpipe.core.apply import apply
 from standpipe.core.deeds import left_standing
-from standpipe.core.details import NOT_SENT, Step, Why, outranks
+from standpipe.core.details import NOT_SENT, Step, Why
 from standpipe.core.ids import item_id, step_id
 from standpipe.core.items import Draft, Item, Label, Text, ToolCall, place
 from standpipe.core.record import Recorder
@@ -41,7 +41,7 @@ def decide(state: State, world: World, now: int) -> list[e.Event]:
     those are told to stop whom nobody needs any more.
     """
     if state.called_off:
-        return [*_call_off(state)]
+        return [*stopping.call_off(state)]
     if state.turn is None:
         return [*_start(state, world, now)]
     for share, rules in ((state, _ORDER[:1]), *((share, _ORDER) for share in shares(state))):
@@ -72,7 +72,7 @@ def conclude(state: State, world: World, now: int) -> tuple[list[e.Event], list[
     while said:
         said = False
         if state.turn is None or state.turn.scopes or state.called_off:
-            new = decide(state, world, now)
+            new: Facts = decide(state, world, now)
             said = bool(new) and take(new)
             continue
         for rule in _ORDER:  # what `decide` would come to, asked less often
@@ -98,27 +98,6 @@ def _settle(state: State, world: World, now: int) -> Facts:
     return record.events
 
 
-def _watch_time(state: State, world: World, now: int) -> Facts:
-    """Deadlines stand still while the turn is parked; what a person was asked expires on its own."""
-    turn = _turn(state)
-    grace = turn.let_go_at and not turn.let_go and now >= turn.let_go_at
-    if not turn.asks and not grace and (turn.parked_at or now < turn.soft_at or (now < turn.deadline_at and turn.soft)):
-        return ()
-    record = Recorder(state.seq)
-    if grace:
-        record.add(e.DeadlinePassed(turn.id, "grace"), turn.cancelled_at)
-    for ask in turn.asks.values():
-        if not ask.outcome and ask.step in turn.live and now >= ask.until:
-            record.add(e.AskExpired(ask.id), ask.asked)
-    if turn.parked_at:
-        return record.events
-    if now >= turn.deadline_at and not turn.hard:
-        record.add(e.DeadlinePassed(turn.id, "hard"), turn.started)
-    elif now >= turn.soft_at and not turn.soft:
-        record.add(e.DeadlinePassed(turn.id, "soft"), turn.started)
-    return record.events
-
-
 def _withdraw(state: State, world: World, now: int) -> Facts:
     """What the principal may no longer read leaves the turn, with all that derives from it."""
     if not world.access.denied:
@@ -135,23 +114,6 @@ def _withdraw(state: State, world: World, now: int) -> Facts:
 
 def _over(turn: Turn) -> bool:
     return turn.stopped or turn.hard
-
-
-def _recall(state: State, world: World, now: int) -> Facts:
-    """A specialist whose result can serve nobody any more is told to stop."""
-    turn = _turn(state)
-    if not turn.scopes:
-        return ()
-    record = Recorder(state.seq)
-    ending = turn.cancel if turn.stopped else "deadline" if turn.hard else "answered" if turn.answered else ""
-    for scope in turn.scopes.values():
-        gone = turn.steps[turn.calls[scope.id].step].spec.item in turn.withdrawn
-        firm = ending or ("withdrawn" if gone else "" if scope.agent in world.agents else "not_found")
-        level = "firm" if firm else turn.level
-        if outranks(level, scope.level):
-            told = e.ScopeCancelled(scope.id, firm or turn.cancel, level)
-            record.add(told, turn.cancelled_at or turn.judged, scope.started)
-    return record.events
 
 
 def _end_steps(state: State, world: World, now: int) -> Facts:
@@ -186,21 +148,6 @@ def _end_steps(state: State, world: World, now: int) -> Facts:
                 record.add(e.StepEnded(step.spec.id, "failed", call.outcome), call.ended)
         else:
             endings.end_tool(state, world, step, call, record)
-    return record.events
-
-
-def _unpark(state: State, world: World, now: int) -> Facts:
-    """A parked turn goes on as soon as one of its questions is closed, or when it, or a specialist, is told to stop."""
-    turn = _turn(state)
-    if not turn.parked_at or turn.agent:
-        return ()
-    record = Recorder(state.seq)
-    closed = [a for t in pending.open_turns(state) for a in t.asks.values() if a.outcome and a.step in t.live]
-    called_off = [scope.cancelled_at for scope in turn.scopes.values() if scope.cancel]
-    if closed or called_off or turn.level:
-        shift = now - turn.parked_at
-        causes = (*(a.asked for a in closed), *called_off, turn.cancelled_at)
-        record.add(e.TurnUnparked(turn.id, turn.soft_at + shift, turn.deadline_at + shift), *causes)
     return record.events
 
 
@@ -348,40 +295,18 @@ def _knock(state: State, world: World, now: int) -> Facts:
     return gate.knock(state, world, now).events
 
 
-def _park(state: State, world: World, now: int) -> Facts:
-    """When only people can go on, the turn waits for them without holding anything but its slice."""
-    turn = _turn(state)
-    if turn.parked_at or turn.agent or not (turn.asks or turn.scopes):
-        return ()
-    record, turns = Recorder(state.seq), pending.open_turns(state)
-    asks = [a for t in turns for a in t.asks.values() if not a.outcome and a.step in t.live]
-    waits = {a.step for a in asks}
-    idle = not any(pending.performed(t) for t in turns) and all(s.spec.id in waits for t in turns for s in plan.ready(t))
-    if asks and idle:
-        record.add(e.TurnParked(turn.id, now, min(a.until for a in asks)), *(a.asked for a in asks))
-    return record.events
-
-
 _ORDER: tuple[Callable[[State, World, int], Facts], ...] = (
-    _recall,
+    stopping.recall,
     _settle,
     _withdraw,
-    _watch_time,
-    _unpark,
+    stopping.watch_time,
+    stopping.unpark,
     _end_steps,
     _finish,
     _extend,
     _knock,
-    _park,
+    stopping.park,
 )
-
-
-def _call_off(state: State) -> Facts:
-    """A message that waits and is not wanted any more ends without ever having begun."""
-    record = Recorder(state.seq)
-    for turn, (cause, seq) in state.called_off.items():
-        record.add(e.TurnEnded(turn, "cancelled", cause), seq)
-    return record.events
 
 
 def _start(state: State, world: World, now: int) -> Facts:
