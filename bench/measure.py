@@ -14,6 +14,7 @@ import msgspec
 
 from bench import bare, growth, waiting, workload
 from bench.gauge import percentile, rss_mb, stored_bytes
+from bench.governed import ungoverned
 from bench.size import Figures, Size
 
 
@@ -33,7 +34,8 @@ def figures(steps_ms: Sequence[float], wall_s: float, cpu_s: float, grown_bytes:
 
 
 async def w1(size: Size) -> Figures:
-    """W1 on Standpipe. The first turn of the process is not counted: it loads code and fills caches."""
+    """W1 on Standpipe. The first turn of the process is not counted: it loads code and fills caches. `violations` is how much
+    `verify` and a count of what governs each call find wrong in the store that is left."""
     path, stub = size.folder / "standpipe.db", workload.Stub()
     async with workload.opened(path, stub) as house:
         await workload.turns(house, 1, 0.0, "warm")
@@ -42,7 +44,11 @@ async def w1(size: Size) -> Figures:
         began, cpu = time.perf_counter(), time.process_time()
         tally = await workload.turns(house, size.sessions, size.seconds, "s")
         wall_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
-    return {**figures(stub.steps_ms, wall_s, cpu_s, stored_bytes(path) - before), "errors": tally.errors}
+    return {
+        **figures(stub.steps_ms, wall_s, cpu_s, stored_bytes(path) - before),
+        "errors": tally.errors,
+        "violations": len(await ungoverned(path)),
+    }
 
 
 async def w1_bare(size: Size) -> Figures:

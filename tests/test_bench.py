@@ -13,12 +13,15 @@ import pytest
 from bench.apart import measured, row, said_last
 from bench.benchmarks import BENCHMARKS, Asked, run, table
 from bench.gauge import percentile, stored_bytes
+from bench.governed import missing
 from bench.payload import MODEL_BYTES, STEPS, TOOL_BYTES, text
 from bench.results import _cell, _section
 from bench.size import Figures, Size
+from msgspec.structs import replace
 
 import standpipe as sp
-from standpipe.core.events import CallCompleted, CallGranted, HoldSettled
+from standpipe.core.details import Permit
+from standpipe.core.events import CallCompleted, CallGranted, Fact, Frame, HoldSettled
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,7 +57,7 @@ def test_sessions_that_wait_are_counted_and_weighed(name: str) -> None:
 def test_nothing_is_off_in_w1(tmp_path: Path) -> None:
     """The store it leaves holds, for each step, what governing it asks for; all of it durable."""
     figures = measured("w1", Size("", sessions=1, seconds=0), tmp_path)
-    assert figures["n"] == STEPS
+    assert (figures["n"], figures["violations"]) == (STEPS, 0)
 
     async def facts() -> list[object]:
         async with sp.open({}, store=f"sqlite:///{tmp_path / 'standpipe.db'}") as house:
@@ -124,3 +127,30 @@ def test_results_show_the_median_and_what_lies_around_it() -> None:
     runs: list[list[Figures]] = [[{"system": "standpipe", "case": "steps=10", "ratio": ratio}] for ratio in (1.0, 2.0)]
     assert list(_section("growth", runs))[-1] == "| ratio | 1.5 (1.0 - 2.0) |"
     assert all(benchmark.__doc__ for benchmark in BENCHMARKS.values())
+
+
+def test_a_call_that_lacks_what_governs_it_is_found(tmp_path: Path) -> None:
+    measured("w1", Size("", sessions=1, seconds=0), tmp_path)
+
+    async def frames() -> list[Frame]:
+        async with sp.open({}, store=f"sqlite:///{tmp_path / 'standpipe.db'}") as house:
+            rows = await house.ports.log.rows()
+            return await house.ports.log.read(rows[0].session)
+
+    def but(kind: type[Fact], **changes: object) -> list[str]:
+        """What is missing when facts of this kind are changed so, or are not there."""
+        kept = [(f, [e for e in f.events if changes or not isinstance(e.fact, kind)]) for f in whole]
+        changed = [
+            replace(
+                f, events=tuple(replace(e, fact=replace(e.fact, **changes)) if isinstance(e.fact, kind) else e for e in events)
+            )
+            for f, events in kept
+        ]
+        return missing(changed)
+
+    whole = asyncio.run(frames())
+    assert missing(whole) == []
+    assert but(HoldSettled) == ["21 of 21 calls lack a settled hold"]
+    assert but(CallGranted, permit=Permit("", 0)) == ["21 of 21 calls lack a permission answer"]
+    assert but(CallGranted, route=None) == ["11 of 21 calls lack a route with its reason"]
+    assert but(CallCompleted, verdicts=()) == ["21 of 21 calls lack a verdict"]
