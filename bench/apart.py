@@ -44,7 +44,7 @@ def said_last(trouble: str) -> str:
 
 
 def row(system: str, case: str, rounds: Sequence[Figures]) -> Figures:
-    """One row: of each figure the median of the rounds, of `n` and `errors` the sum; of rounds that failed the last error."""
+    """One row: of each figure the median of the rounds, of `n`, `errors` and `violations` the sum; of rounds that failed the last error."""
     good = [one for one in rounds if "error" not in one]
     failed = [one["error"] for one in rounds if "error" in one]
     figures = {name: _joined(name, [one[name] for one in good]) for name in good[-1]} if good else {}
@@ -55,4 +55,4 @@ def _joined(name: str, values: Iterable[float | int | str]) -> float | int | str
     numbers = [value for value in values if not isinstance(value, str)]
     if not numbers:
         return list(values)[-1]
-    return sum(numbers) if name in ("n", "errors") else median(numbers)
+    return sum(numbers) if name in ("n", "errors", "violations") else median(numbers)
