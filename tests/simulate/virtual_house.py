@@ -8,6 +8,7 @@ from typing import Any
 
 from standpipe.core.events import AnyFact
 from standpipe.core.tools import AgentSpec
+from standpipe.core.verify import violations
 from standpipe.core.world import ModelSpec, Policy
 from standpipe.drivers.access.memory import MemoryAccess
 from standpipe.drivers.log.memory import MemoryLog
@@ -18,6 +19,7 @@ from standpipe.engine.drive import Setup
 from standpipe.engine.house import House
 from standpipe.engine.lookup import static
 from standpipe.engine.perform import Ports
+from standpipe.engine.replay import replay
 from standpipe.ports import Approvals, Owner, Synced
 from standpipe.testing.clock import VirtualLoop, run
 from standpipe.wiring import CONTROLS
@@ -74,6 +76,9 @@ class Virtual:
                     await house.close()
                 while others := asyncio.all_tasks() - {asyncio.current_task()}:
                     await asyncio.wait(others)
+            for row in await self.log.rows():
+                assert violations(await self.log.read(row.session)) == []
+                assert (await replay(self.log, row.session, RULES)).divergences == ()
 
         try:
             run(whole(), self.loop)

@@ -258,7 +258,7 @@ class _Audit:
 
     def unwanted(self, share: _Share, fact: e.ScopeCancelled) -> None:
         scope = self.open.get(fact.scope, share)
-        raised = scope is not share and LEVELS.index(fact.level) > LEVELS.index(scope.cancelled)
+        raised = scope is not share and fact.level in LEVELS[LEVELS.index(scope.cancelled) + 1 :]
         self.must(raised and fact.cause, f"{fact.scope} is not open, or cancelled before")
         if raised:
             scope.cancelled, scope.soft = fact.level, True
@@ -310,8 +310,9 @@ class _Audit:
             self.asked[fact.turn] = True
             return
         share = self.open.get(fact.turn if fact.scope in ("", "session") else fact.scope)
-        self.must(share is not None and fact.level in LEVELS, f"{fact.scope or fact.turn} is not open, or no such level")
-        if share is not None and LEVELS.index(fact.level) >= LEVELS.index(share.cancelled):
+        known = share is not None and fact.level in LEVELS[1:]
+        self.must(known, f"{fact.scope or fact.turn} is not open, or there is no level {fact.level}")
+        if share is not None and fact.level in LEVELS[LEVELS.index(share.cancelled) or 1 :]:
             share.cancelled, share.soft, share.until = fact.level, True, fact.until
 
     def halted(self, fact: e.SessionParked | e.SessionUnparked) -> None:
