@@ -23,6 +23,7 @@ class Drives:
         self._bugs: dict[str, tuple[int, int]] = {}
         self._suspects = asyncio.Lock()
         self._unrecorded: dict[str, list[Result]] = {}
+        self._closed = False
         self.began: Callable[[str, int], None] | None = None
         """Told of each session that this process begins to drive, and of the last seq of its log."""
 
@@ -35,14 +36,17 @@ class Drives:
         """See to it that the session is driven to where nothing is left to do, whatever has been appended until now."""
         if session in self._tasks:
             self._again.add(session)
-        else:
+        elif not self._closed:
             self._troubles.pop(session, None)
-            self._tasks[session] = asyncio.ensure_future(self._run(session))
+            self._tasks[session] = task = asyncio.ensure_future(self._run(session))
+            task.add_done_callback(lambda _: self._forget(session, task))
 
     def watch(self, session: str) -> asyncio.Future[bool]:
         """The drive of the session, started again if it ended (its lease was lost, say); in the end it says whether it failed.
-        Raises what it ended with before (StoreError, or a bug), until it is started again."""
+        Raises what it ended with before (StoreError, or a bug), until it is started again, and StoreError once all is closed."""
         self._check(session)
+        if self._closed:
+            raise StoreError("The house is closed; open it again to go on.")
         if session not in self._tasks:
             self.start(session)
         return self._tasks[session]
@@ -60,10 +64,16 @@ class Drives:
 
     async def close(self) -> None:
         """Let go of all sessions; their logs say where to go on."""
+        self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, session: str, task: asyncio.Task[bool]) -> None:
+        """One that was cancelled before it began could not say so itself."""
+        if self._tasks.get(session) is task:
+            del self._tasks[session]
 
     async def _run(self, session: str) -> bool:
         unrecorded = self._unrecorded.pop(session, [])

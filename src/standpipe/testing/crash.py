@@ -56,6 +56,11 @@ class Life:
         self.under_way = 0
         self._boundaries, self._fate = boundaries, fate
 
+    @property
+    def serves(self) -> bool:
+        """Whether one can ask it for anything."""
+        return self.alive and not self.stopping.is_set()
+
     def check(self) -> None:
         """Raises Crash if the process is gone."""
         if not self.alive:

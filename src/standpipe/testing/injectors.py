@@ -47,7 +47,7 @@ STATES = "idle", "planning", "model open", "tool open", "effect open", "scope op
 """What a session may be in when a fault meets it; several at once. Planning: its turn runs, and nothing is under way."""
 
 ARMED_SHARE = 0.5
-RATES = 0.004, 0.015, 0.05
+RATES = 0.01, 0.04, 0.12
 """How likely something strikes at a boundary, in a seed's share of lives."""
 
 
@@ -68,8 +68,8 @@ class Injectors:
         """What strikes at this boundary; empty for nothing. `now` in seconds from the start."""
         if not self._armed or now >= self.calm_at or self._random.random() >= self._rate:
             return ""
-        fault = self._random.choice(self._armed)
-        return fault if place in INJECTORS[fault] else ""
+        fitting = [fault for fault in self._armed if place in INJECTORS[fault]]
+        return self._random.choice(fitting) if fitting else ""
 
     def allows(self, fault: str) -> bool:
         """Whether this fault may happen at all."""
