@@ -27,6 +27,8 @@ SEEDS = (2, 51, *range(200, 250))
 """Two in which a question was withdrawn before anybody answered it, and fifty more."""
 NOBODY = digest_bytes(b"{}")
 """The agents part of a world without agents."""
+BOTTOMLESS = b'{"turn":{}}'
+"""The policy part of a world that has no limits to begin a turn with."""
 
 T = TypeVar("T")
 ran = cache(drawn)
@@ -76,7 +78,7 @@ def copied(
                 expect_seq=(await log.heads(session))[0],
                 events=frame.events,
                 world=replace(frame.world, access=None) if without == "access" else frame.world,
-                parts={NOBODY: b"{}", **await stage.log.parts(list(names.values()))},
+                parts={NOBODY: b"{}", digest_bytes(BOTTOMLESS): BOTTOMLESS, **await stage.log.parts(list(names.values()))},
                 row=row,
             )
             assert isinstance(await log.append(append), Appended)
@@ -217,7 +219,7 @@ def decided_with(part: str, digest: str) -> Change:
 
 
 def test_rules_that_break_off_in_another_world_are_told() -> None:
-    replayed = again(decided_with("agents", NOBODY))
+    replayed = again(decided_with("policy", digest_bytes(BOTTOMLESS)))
 
     assert "the rules break off on what stands before it (KeyError)" in replayed.divergences[0]
     assert len(replayed.divergences) > 1

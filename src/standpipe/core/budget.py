@@ -105,8 +105,8 @@ def share(turn: Turn, taken: Amounts, claimants: int, others: int) -> Amounts:
 
 def turn_limits(policy: Policy, tenant: str, principal: str) -> Limits:
     """The limits of a turn: of the principal, else of the tenant, else the default."""
-    names = (principal, f"tenant:{tenant}", "default")
-    return next(policy.turn[name] for name in names if name in policy.turn)
+    names = (principal, f"tenant:{tenant}")
+    return policy.turn[next((name for name in names if name in policy.turn), "default")]
 
 
 def narrowed(limits: Limits, amounts: Amounts | None, deadline_ms: int | None) -> Limits:

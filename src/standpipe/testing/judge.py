@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,18 +12,25 @@ import msgspec
 from standpipe.core import events as e
 from standpipe.core.amounts import NOTHING, Amounts
 from standpipe.core.apply import apply
+from standpipe.core.details import UNDO
 from standpipe.core.ids import HOUSE, step_of
 from standpipe.core.items import Item
 from standpipe.core.shares import Shares
 from standpipe.core.state import State, Turn, share_of, shares
 from standpipe.core.verify import ONCE, REPEATABLE, violations
+from standpipe.testing.bookings import UNDO as TAKEN_BACK
 from standpipe.testing.outside import ONCE as ONCE_TOOLS
 from standpipe.testing.run import Run
+from standpipe.testing.scenario import BOOKINGS
 
 SLACK_MS = 3_000
 """After its deadline a turn may take this long to end: what a tool takes to stop."""
 CANCELLED_MS = 8_000
 """A cancelled turn ends within this time: what the slowest effect takes that is not let go of."""
+SHAKEN_MS = 100_000
+"""After the last fault: until a lease has lapsed, who stood still goes on, and everybody has looked at a clock that was set."""
+ASKED_MS = 25_000
+"""What asking may add to the end of a turn: until nothing of an attempt is under way any more, and three tries."""
 ADDED_MS = {"lag": 20_000, "stall": 400_000}
 """What a slow log may add, and processes that stand still."""
 PROVIDER_FAILURES_MAX = 4
@@ -35,16 +43,27 @@ def faults(run: Run) -> list[str]:
     for session, frames in run.logs.items():
         if session == HOUSE:
             continue
-        acts = {"put": REPEATABLE, "signed": REPEATABLE, **dict.fromkeys(ONCE_TOOLS, ONCE)}
+        acts = {"put": REPEATABLE, "signed": REPEATABLE, **dict.fromkeys((*ONCE_TOOLS, *BOOKINGS), ONCE)}
         agents = {frame.world.parts["agents"] for frame in frames if "agents" in frame.world.parts}
         found += violations(frames, dict.fromkeys(agents, acts))
         found += [f"{session[-1:]} {text}" for text in _of_session(run, frames)]
-    performed = Counter((effect.key, effect.tool) for effect in run.effects if effect.tool in ONCE_TOOLS)
+    performed = Counter((effect.key, effect.tool) for effect in run.effects if effect.tool in (*ONCE_TOOLS, *BOOKINGS))
     found += [f"{tool} acted {count} times under one key" for (_, tool), count in performed.items() if count > 1]
+    found += _taken_back(run)
     for account, row in run.accounts.items():
-        if row.held or row.spent != _spent(run, account):
+        if (row.held and run.mode != "safety") or row.spent != _spent(run, account):
             found.append(f"{account} has {row.held} held, {row.spent} spent; its turns spent {_spent(run, account)}")
     return found
+
+
+def _taken_back(run: Run) -> Iterator[str]:
+    """What the logs say was taken back really was."""
+    keys = {effect.key for effect in run.effects if effect.tool.endswith(TAKEN_BACK)}
+    for session, frames in run.logs.items():
+        facts = [event.fact for event in _events(frames)]
+        granted = {fact.call: fact.key for fact in facts if isinstance(fact, e.CallGranted) and fact.purpose == UNDO}
+        over = (fact.call for fact in facts if isinstance(fact, e.CallCompleted))
+        yield from (f"{session[-1:]} {call} took nothing back" for call in over if granted.get(call, "") not in {"", *keys})
 
 
 def _spent(run: Run, account: str) -> int:
@@ -65,26 +84,24 @@ def _events(frames: Iterable[e.Frame]) -> Iterator[e.Event]:
 
 
 def _of_session(run: Run, frames: list[e.Frame]) -> Iterator[str]:
-    state, cancelled_at = State(), 0
+    state, cancelled = State(), dict[str, int]()
     failures: Counter[str] = Counter()
-    extra_ms = SLACK_MS + len(run.crashes) * run.scenario.restart_ms
-    extra_ms += sum(ms for mood, ms in ADDED_MS.items() if mood in run.scenario.moods)
+    usual_ms = extra_ms = _extra_ms(run)
     for frame in frames:
         for event in frame.events:
             turn, fact = state.turn, event.fact
             if isinstance(fact, e.TurnStarted):
                 failures.clear()
-            if isinstance(fact, e.CancelRequested):
-                cancelled_at = frame.at
-            if (
-                isinstance(fact, e.TurnEnded)
-                and fact.outcome == "cancelled"
-                and frame.at > cancelled_at + CANCELLED_MS + extra_ms
-            ):
-                yield f"seq {event.seq}: {fact.turn} ended {frame.at - cancelled_at} ms after it was cancelled"
-            late_ms = _late_ms(turn, fact, frame.at)
+                extra_ms = usual_ms
+            if isinstance(fact, e.CancelRequested) and fact.level != "soft" and fact.scope in ("", "session"):
+                cancelled.setdefault(fact.turn, frame.at)
+            at = cancelled.get(fact.turn, frame.at) if isinstance(fact, e.TurnEnded) else frame.at
+            if frame.at > max(at, run.calm_at) + CANCELLED_MS + extra_ms:
+                yield f"seq {event.seq}: a turn ended {frame.at - at} ms after it was cancelled"
+            late_ms = min(_late_ms(turn, fact, frame.at), frame.at - run.calm_at)
             if late_ms > extra_ms:
                 yield f"seq {event.seq}: {type(fact).__name__} {late_ms} ms after its deadline"
+            extra_ms += _added_ms(fact, frame.at)
             if isinstance(fact, e.CallFailed) and fact.fault.code == "bug" and "DriverBug" not in fact.fault.text:
                 yield f"seq {event.seq}: {fact.fault.text}"
             route = _turn(share_of(state, fact.call)).calls[fact.call].route if isinstance(fact, e.CallFailed) else None
@@ -95,8 +112,30 @@ def _of_session(run: Run, frames: list[e.Frame]) -> Iterator[str]:
             apply(state, event)
             for share in shares(state) if state.turn is not None else ():
                 yield from (f"seq {event.seq}: {text}" for text in _of_share(_turn(share)))
-    if state.turn is not None or state.waiting:
+    if run.mode != "safety" and (state.turn is not None or state.waiting):
         yield f"{state.turn.id if state.turn is not None else state.waiting[0].turn} never ended"
+
+
+def _extra_ms(run: Run) -> float:
+    """How much later than it should something may come. While faults strike for ever nothing can be said of that; where they
+    stop it counts from then."""
+    if run.mode == "safety":
+        return math.inf
+    if run.mode == "liveness":
+        return SLACK_MS + SHAKEN_MS
+    extra_ms = SLACK_MS + len(run.crashes) * run.scenario.restart_ms
+    return extra_ms + sum(ms for mood, ms in ADDED_MS.items() if mood in run.scenario.moods)
+
+
+def _added_ms(fact: e.AnyFact, at: int) -> int:
+    """What asking and taking back add to the time of the turn they happen in."""
+    match fact:
+        case e.CallGranted(purpose="ask"):
+            return ASKED_MS
+        case e.UnwindStarted(until=until):
+            return until - at
+        case _:
+            return 0
 
 
 def _turn(state: State) -> Turn:
@@ -108,8 +147,8 @@ def _late_ms(turn: Turn | None, fact: e.AnyFact, at: int) -> int:
     """How long after its deadline a turn or a scope ends."""
     if turn is None:
         return 0
-    scope = turn.scopes.get(fact.scope) if isinstance(fact, e.ScopeEnded) else None
-    over = turn if isinstance(fact, e.TurnEnded) else scope
+    name = fact.scope if isinstance(fact, e.ScopeEnded) else fact.turn if isinstance(fact, e.UnwindStarted) else ""
+    over = turn if isinstance(fact, e.TurnEnded) or name == turn.id else turn.scopes.get(name)
     return at - over.deadline_at if over is not None else 0
 
 
@@ -127,8 +166,8 @@ def _of_share(turn: Turn) -> Iterator[str]:
 
 
 def cut_off(run: Run) -> list[str]:
-    """What crashes cut off for good, as SESSION.TURN.STEP: steps that may have acted and must not be repeated, or that were
-    cut off too often."""
+    """What crashes cut off for good, as SESSION.TURN.STEP: steps that may have acted and must not be repeated, or not before
+    somebody was asked, or that were cut off too often."""
     found = []
     for session, frames in run.logs.items():
         turn, interrupted = "", set[str]()
@@ -138,6 +177,8 @@ def cut_off(run: Run) -> list[str]:
                     turn = event.fact.turn
                 case e.CallInterrupted(call=call):
                     interrupted.add(f"{turn}.{step_of(call)}")
+                case e.CallGranted(step=step, purpose="ask" | "undo") if f"{turn}.{step}" in interrupted:
+                    found.append(f"{session}.{turn}.{step}")
                 case e.StepEnded(step=step, reason="unknown" | "interrupted") if f"{turn}.{step}" in interrupted:
                     found.append(f"{session}.{turn}.{step}")
                 case _:
@@ -247,6 +288,8 @@ def reached(run: Run) -> Counter[str]:
             case e.TurnEnded():
                 seen[f"turn {fact.outcome}"] += 1
                 seen[f"turn {fact.outcome}: {fact.reason.split(':')[0]}"] += 1
+            case e.CallGranted() if fact.purpose:
+                seen[f"for {fact.purpose}"] += 1
             case e.CallRefused():
                 seen[f"refused {fact.code}"] += 1
             case e.StepEnded():
@@ -263,6 +306,11 @@ def reached(run: Run) -> Counter[str]:
                 seen[f"scope {fact.outcome}: {fact.reason}"] += 1
             case e.ScopeCancelled():
                 seen[f"scope cancelled: {fact.cause}"] += 1
+            case e.CancelRequested():
+                seen[f"cancel {fact.level}"] += 1
+                seen["cancel of a specialist"] += fact.scope not in ("", "session")
+                seen["cancel of a session"] += fact.scope == "session"
+                seen["interrupted"] += fact.cause.startswith("interrupted")
             case _:
                 pass
     return seen

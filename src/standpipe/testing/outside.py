@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from standpipe.core.details import Fault, Usage
+from standpipe.core.details import ASK, Fault, Usage
 from standpipe.core.events import CallFailed, CallGranted, ScopeEnded, ScopeStarted, TurnEnded
 from standpipe.core.items import Draft, Item, Text, ToolCall, encode_body
 from standpipe.core.world import ModelSpec
@@ -101,6 +101,10 @@ class Outside:
         if key not in self._granted:
             self.faults.append(f"{name} acted under a key that no grant in the log has")
         self.effects.append(Effect(key, name, what))
+
+    def acted(self, key: str, name: str) -> bool:
+        """Whether this was done under this key."""
+        return any((effect.key, effect.tool) == (key, name) for effect in self.effects)
 
     def failures(self, key: str) -> int:
         """How many attempts of this intent the log knows to have failed."""
@@ -274,5 +278,6 @@ class WatchedTools:
 
     async def call(self, request: ToolRequest) -> Reply | Failed:
         """As the tools do."""
-        await self._outside.look_over(f"a call of {request.tool}", request.principal, msgspec.json.encode(request.arguments))
+        given = msgspec.json.encode([request.arguments if request.purpose != ASK else None, request.done])
+        await self._outside.look_over(f"a call of {request.tool}", request.principal, given)
         return await self._tools.call(request)

@@ -15,11 +15,16 @@ TENANT = "acme"
 FOLDER = "docs"
 PEOPLE = ("user:ana", "user:bo")
 SPECIALISTS = {
-    "analyst": ("search", "read", "look", "note", "launch"),
-    "clerk": ("look", "incident", "put", "signed", "wobble"),
+    "analyst": ("search", "read", "look", "note", "launch", "book"),
+    "clerk": ("look", "incident", "put", "signed", "wobble", "pay", "ship"),
     "smith": ("search", "read", "wobble", "broken", "mutter", "stubborn", "launch"),
 }
 """Who there is to delegate to, with which tools. The clerk has an answer schema, the smith models of its own."""
+BOOKINGS = ("pay", "book", "ship")
+"""The tools whose effects can be asked about or taken back."""
+WAYS = ("fine", "fine", "silent", "early", "never", "lost", "shaky", "stuck")
+"""How a call of them goes: `silent`, it acts and its answer is lost; `early`, it breaks off at first before it acts; `never`,
+always; `lost`, nobody can say afterwards; `shaky`, what follows it (asking, taking back) fails at first; `stuck`, always."""
 TYPED = "clerk"
 ROUTED = "smith"
 MOODS = {
@@ -221,7 +226,7 @@ def _acts(random: Random, moods: tuple[str, ...], chats: tuple[Chat, ...], docum
     acts = []
     if "cancel" in moods:
         for _ in range(random.randint(1, 4)):
-            acts.append(Act(random.randint(0, random.choice((3_000, 9_000, 40_000))), "cancel", random.choice(chats).session))
+            acts.append(Act(random.randint(0, random.choice((800, 3_000, 12_000))), "cancel", random.choice(chats).session))
     if "revoke" in moods:
         for _ in range(random.randint(6, 12)):
             who, what = random.choice(chats).principal, random.choice(documents).path

@@ -14,7 +14,7 @@ import msgspec
 
 from standpipe.core.items import Answer, Item, Passage, Text, ToolCall
 from standpipe.core.tools import ToolSpec
-from standpipe.testing.scenario import chance
+from standpipe.testing.scenario import BOOKINGS, WAYS, chance
 
 Said = list[ToolCall | Text]
 TOOLS = (
@@ -31,6 +31,7 @@ TOOLS = (
     "incident",
     "search",
     "read",
+    *BOOKINGS,
 )
 ROUNDS_MAX = 7
 """From this round on it only answers."""
@@ -250,6 +251,8 @@ def _steps(random: Random, heard: Heard, prefix: str) -> list[dict[str, Any]]:
         after = [s["id"] for s in steps if random.random() < 0.4 or (needed and s["tool"] == "delegate")]
         id = f"{prefix}{n}" if prefix == "p" else f"{prefix}{heard.round}.{n}"
         steps.append({"id": id, "tool": name, "arguments": arguments, "after": after, "optional": random.random() < 0.3})
+        if name in ("mutter", *BOOKINGS) and random.random() < 0.25:  # once more the same, once it is over
+            steps.append({**steps[-1], "id": f"{id}b", "after": [id]})
     return steps
 
 
@@ -265,13 +268,14 @@ def _task(random: Random, heard: Heard, name: str) -> dict[str, Any]:
 
 def _use(random: Random, heard: Heard) -> tuple[str, dict[str, Any]]:
     """A tool and arguments for it: a specialist mostly knows what it has."""
-    weights = (10, 5, 4, 2, 2, 4, 1, 1, 0.3, 1, 3, 4, 5)
+    weights = (10, 5, 4, 2, 2, 4, 1, 1.5, 0.3, 1, 3, 4, 5, 3, 3, 3)
     known = [TASK not in heard.question or name in heard.offered for name in TOOLS]
     name = random.choices(TOOLS, [w if k else w * 0.02 for w, k in zip(weights, known, strict=True)])[0]
     if random.random() < 0.04:
         return "no_such_tool", {"x": 1}
     number = random.randint(0, 5)
     told = heard.passages[number % len(heard.passages)].text if heard.passages and random.random() < 0.4 else f"note {number}"
+    way = random.choice(WAYS)
     ms = random.choice((0, 10, 250, 1_000, 2_500, 4_000, 6_500))
     arguments: dict[str, dict[str, Any]] = {
         "look": {"x": number, "ms": ms},
@@ -281,12 +285,13 @@ def _use(random: Random, heard: Heard) -> tuple[str, dict[str, Any]]:
         "signed": {"text": told},
         "wobble": {"x": number, "fails": random.randint(0, 3)},
         "broken": {"x": number},
-        "mutter": {"text": told},
+        "mutter": {"text": f"note {number % 2}"},
         "huge": {},
         "stubborn": {"ms": ms},
         "incident": {"id": random.randint(1, 3)},
         "search": {"query": f"gauge reads {number} valve", "limit": random.randint(1, 4)},
         "read": {"source": f"page{number}.md"},
+        **{name: {"text": told, "ms": ms, "way": way} for name in BOOKINGS},
     }
     chosen = arguments[name]
     return name, {**chosen, "surplus": True} if random.random() < 0.04 else chosen

@@ -20,6 +20,7 @@ def simulate(seed: int, crashes: Sequence[int] = (), mode: Mode = "plain", witho
     world = World(_spared(draw(seed), without), crashes, mode, without)
     loop = QuietLoop(world.look)
     loop.set_task_factory(world.task)
+    loop.set_exception_handler(world.trouble)
     world.clock = loop
     try:
         return loop.run_until_complete(world.live())

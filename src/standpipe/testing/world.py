@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
+
 from standpipe.core.control import CONTROL
 from standpipe.core.events import FolderSynced, Frame, RelationsChanged
 from standpipe.core.ids import HOUSE, digest
@@ -26,6 +28,7 @@ from standpipe.engine.perform import Ports
 from standpipe.engine.replay import replay
 from standpipe.errors import StandpipeError, StoreError
 from standpipe.ports import Append, Appended, Owner, Synced
+from standpipe.testing.bookings import bookings
 from standpipe.testing.clock import EPOCH_MS
 from standpipe.testing.crash import Boundaries, Crash, Gone, Life, belongs
 from standpipe.testing.injectors import Injectors
@@ -80,7 +83,7 @@ class World:
         log = MortalLog(self.machine, self.outsider, self.saw)
         self.outside = Outside(scenario, MortalAccess(self.machine, self.outsider))
         self.outside.meet = self._meet
-        self.tools = tools(self.outside)
+        self.tools = (*tools(self.outside), *bookings(self.outside))
         self.people = People(scenario, log, self.outside)
         self.people.hurried = mode == "plain"
         self.boundaries = Boundaries(crashes)
@@ -177,18 +180,16 @@ class World:
     async def through(self, doing: Callable[[House], Awaitable[T]]) -> T:
         """Have a process that lives do something; the next one where it dies before that is done."""
         while True:
-            self._turn += 1
-            life, house = self.strikes.processes[self._turn % len(self.strikes.processes)]
-            if not life.alive or life.stopping.is_set():
-                await asyncio.sleep(0 if any(self._serves(one) for one, _ in self.strikes.processes) else 0.05)
+            serving = [(life, house) for life, house in self.strikes.processes if life.serves]
+            if not serving:
+                await asyncio.sleep(0.05)
                 continue
+            self._turn += 1
+            life, house = serving[self._turn % len(serving)]
             try:
                 return await life.do(lambda house=house: doing(house))  # type: ignore[misc]
             except Gone:
                 continue
-
-    def _serves(self, life: Life) -> bool:
-        return life.alive and not life.stopping.is_set()
 
     def _process(self, number: int) -> tuple[Life, House]:
         self.lives += 1
@@ -315,7 +316,7 @@ class World:
     def look(self) -> None:
         """Everything waits: whatever could be decided has been."""
         lives = [life for life, _ in self.strikes.processes]
-        busy = self.people.put_off or any(not life.alive or life.under_way or life.stopping.is_set() for life in lives)
+        busy = self.people.put_off or any(not life.serves or life.under_way for life in lives)
         if lives and not busy and (self.mode == "plain" or self.clock.time() > self.strikes.shaken_until):
             sessions = {chat.session: self.strikes.driven(chat.session) for chat in self.scenario.chats}
             with self.machine.still():
@@ -327,6 +328,11 @@ class World:
         belongs(task)
         task.add_done_callback(self._look_at)
         return task
+
+    def trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Something broke that nobody waited for; timers of a store that is closed may."""
+        if not isinstance(context.get("exception"), apsw.ConnectionClosedError | Crash):
+            self.faults.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def _look_at(self, task: asyncio.Task[Any]) -> None:
         error = None if task.cancelled() else task.exception()
