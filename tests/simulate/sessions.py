@@ -102,6 +102,7 @@ class Stage:
         """`script` is the model of the provider `scripted`."""
         self.loop = VirtualLoop()
         self.random = random or Random(0)
+        self._names = Random("names")
         self.access = MemoryAccess()
         self.search = MemorySearch()
         self.opened = 0
@@ -127,13 +128,16 @@ class Stage:
         for row in await self.log.rows():
             await self.log.claim(row.session, owner, self.loop.now_ms(), self.loop.now_ms() + 30_000)
         await self.close()
-        setup = Setup(self._ports, self._fixed, RULES, f"here:{self.opened}", owner, approve)
+        setup = Setup(self._ports, self._fixed, RULES, f"here:{self.opened}", owner, approve, self._fresh)
         self.house = House(setup, self._sync, _nothing)
         if self.opened == 1:
             governed = Event(1, "test", (), FolderSynced(TENANT, FOLDER, FOLDER, governed=True))
             await self.log.append(Append(HOUSE, TENANT, self.loop.now_ms(), "test", RULES, 0, (governed,)))
             await self.set_right(list(DOCUMENTS))
         return self.house
+
+    def _fresh(self) -> str:
+        return f"{self._names.getrandbits(128):032x}"
 
     async def close(self) -> None:
         """Let go of everything; the log stays."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from random import Random
 from typing import Any
 
 from standpipe.core.events import AnyFact
@@ -36,6 +37,7 @@ class Virtual:
         self.loop = VirtualLoop()
         self.gone: set[int] = set()
         self._houses: list[House] = []
+        self._names = Random("names")
         access = MemoryAccess()
         self.log = log([access.project], gone=lambda owner: owner.pid in self.gone)
         specs = tuple(tool.spec for tool in tools)
@@ -56,10 +58,14 @@ class Virtual:
 
     def house(self, number: int = 1, approve: Approvals | None = None) -> House:
         """A process."""
+        owner = Owner("here", number, "")
         self._houses.append(
-            House(Setup(self._ports, self._fixed, RULES, f"here:{number}", Owner("here", number, ""), approve), _sync, _nothing)
+            House(Setup(self._ports, self._fixed, RULES, f"here:{number}", owner, approve, self._fresh), _sync, _nothing)
         )
         return self._houses[-1]
+
+    def _fresh(self) -> str:
+        return f"{self._names.getrandbits(128):032x}"
 
     async def facts(self, session: str) -> list[AnyFact]:
         """What a log says."""
