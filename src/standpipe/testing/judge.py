@@ -287,6 +287,7 @@ def reached(run: Run) -> Counter[str]:
         match fact:
             case e.TurnEnded():
                 seen[f"turn {fact.outcome}"] += 1
+                seen["an effect that stands"] += bool(fact.standing)
                 seen[f"turn {fact.outcome}: {fact.reason.split(':')[0]}"] += 1
             case e.CallGranted() if fact.purpose:
                 seen[f"for {fact.purpose}"] += 1
