@@ -1,4 +1,4 @@
-"""Effects through the Python API: asked about, taken back, and left in doubt, with real tools and a store that is opened again."""
+"""Effects through the Python API: asked about, taken back, left in doubt, with real tools and a store that is opened again."""
 
 from __future__ import annotations
 
