@@ -8,16 +8,19 @@ from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
-from tests.scripts import run
+from tests.scripts import Script, called, run
 
 import standpipe as sp
 from standpipe import wiring
-from standpipe.core.items import Draft, Text
+from standpipe.core.events import CallCompleted
+from standpipe.core.items import Data, Draft, Text
 from standpipe.core.world import ModelSpec
+from standpipe.drivers.tools.python import tool
 from standpipe.engine.house import House, Turn
+from standpipe.engine.verify import verify
 from standpipe.entrypoints.http.events import Heard, turn_parts
 from standpipe.errors import StoreError
-from standpipe.ports import Hear, Log, Prompt, Reply
+from standpipe.ports import Hear, Log, Prompt, Reply, ToolRequest, Tools
 from standpipe.settings import load
 
 
@@ -95,5 +98,43 @@ def test_who_follows_later_hears_how_it_goes_then() -> None:
             await asyncio.sleep(0)
         assert [(await one.wait()).answer.text for one in (turn, again)] == ["It is.", "It is."]
         await house.close()
+
+    run(main)
+
+
+class Together:
+    """Two tools that come back at the same instant: one did its work, the other met a store that is broken."""
+
+    def __init__(self) -> None:
+        self.go, self.done, self.mended = asyncio.Event(), 0, False
+
+    async def call(self, request: ToolRequest) -> Reply:
+        await self.go.wait()
+        if request.tool == "look" and not self.mended:
+            raise StoreError("The disk is full.")
+        self.done += request.tool == "note"
+        return Reply((Draft(Data("done")),))
+
+
+def test_what_was_recorded_as_a_drive_broke_off_is_not_recorded_again() -> None:
+    async def main() -> None:
+        async def never() -> None:
+            """Is called elsewhere."""
+
+        both = Together()
+        agents = [sp.Agent("a", tools=[tool(name="note", effect="write")(never), tool(name="look")(never)])]
+        script = Script([called("note"), called("look")], "It is.")
+        async with sp.open({}, agents=agents, models=script.models, store="memory:") as house:
+            cast(dict[str, Tools], house.ports.tools).update(note=both, look=both)
+            turn = await house.ask("Is it?")
+            asyncio.get_running_loop().call_later(0.05, both.go.set)
+            with pytest.raises(StoreError):
+                await turn.wait()
+            both.mended = True
+            again = await house.resume(turn.session)
+            assert again is not None and (await again.wait()).answer.text == "It is."
+            facts = [e.fact for frame in await house.ports.log.read(turn.session) for e in frame.events]
+            assert [f.call for f in facts if isinstance(f, CallCompleted) and f.call.startswith("t1.st2.")] == ["t1.st2.a1"]
+            assert both.done == 1 and (await verify(house.ports.log)).violations == ()
 
     run(main)
