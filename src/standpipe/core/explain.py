@@ -295,7 +295,7 @@ class _Account:
         """A call: its route, its permission, what it held and cost, the attempt before it, and its step."""
         past, seq, key = self.past, self.past.began[id], id.rsplit(".", 1)[0]
         grant = past.granted[id]
-        said, _, label = past.move(past.steps[key])
+        label = past.move(past.steps[key])[2]
         came = said_of_fact(past.events[past.over[id]].fact) if id in past.over else f"{id} is not over"
         spent = f", cost {amounted(past.settled[id])}" if id in past.settled else ""
 
@@ -314,14 +314,14 @@ class _Account:
                 yield self.rejoin(last) if last in past.scopes else ended
             yield self.step(key)
 
-        node = Node(seq, "call", f"call of {grant.target}{said if grant.route is None else ''}: {came}", label)
+        node = Node(seq, "call", f"{past.called(id)}: {came}", label)
         return self.once(id, node, causes, self.past.trail(id))
 
     def step(self, key: str) -> Node:
         """A step, and the patch that put it into the plan."""
         step, seq = self.past.steps[key], self.past.began[key]
         _, words, label = self.past.move(step)
-        text = f"step {step.id}: {step.does}{', the final one' if step.final else ''}{f', because: “{words}”' if words else ''}"
+        text = f"step {step.id}: {self.past.doing(step)}{f', because: “{words}”' if words else ''}"
         return self.once(key, Node(seq, "step", text, label), lambda: [self.patch(seq)])
 
     def patch(self, seq: int) -> Node:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from standpipe.core.amounts import Amounts
-from standpipe.core.details import Route, Step, Verdict
+from standpipe.core.details import ASK, Route, Step, Verdict
 from standpipe.core.events import (
     Answered,
     AnswerJudged,
@@ -31,6 +31,7 @@ from standpipe.core.events import (
     StepEnded,
     TurnEnded,
     TurnRequested,
+    UnwindStarted,
 )
 from standpipe.core.ids import ask_id
 from standpipe.core.items import Answer, Citation, Claim, Data, Failure, Item, Label, Passage, Text, ToolCall
@@ -51,6 +52,7 @@ _REASONS = {
     "asked by the model": "the model has a question",
     "plan": "planned",
     "revise": "revised",
+    "unwind": "what was done is taken back before the end",
 }
 
 PASSED = {
@@ -187,6 +189,20 @@ class Past:
         asked = f", asked for by {self.trail(maker, short=True)[0]}" if maker else ""
         return f"{line}, step {grant.step} of plan {fact.epoch}: {said}{asked}", label
 
+    def called(self, id: str) -> str:
+        """What a call is, in words and with its arguments where it does what its step says."""
+        grant = self.granted[id]
+        if grant.purpose:
+            return f"{'question what came' if grant.purpose == ASK else 'taking back'} of {grant.target}"
+        return f"call of {grant.target}{self.move(self.steps[id.rsplit('.', 1)[0]])[0] if grant.route is None else ''}"
+
+    @staticmethod
+    def doing(step: Step) -> str:
+        """What a step does, in words."""
+        if step.kind == "undo":
+            return f"to take back what step {step.undoes} did by {step.does}"
+        return f"{step.does}{', the final one' if step.final else ''}"
+
     def move(self, step: Step) -> tuple[str, str, Label]:
         """The arguments of a tool step and why it was planned, in words, and the label of these."""
         item = self.items.get(step.item)
@@ -292,8 +308,11 @@ def said_of_fact(fact: Fact) -> str:
         case AnswerJudged():
             failed = f", {counted(len(fact.dropped), 'sentence')} of it failed the checks" if fact.dropped else ""
             return f"an answer was {'accepted' if fact.action == 'accept' else 'given back'}{failed}"
+        case UnwindStarted():
+            return f"{fact.turn} is to end {fact.outcome} ({fact.reason}) and first takes back what it did"
         case TurnEnded():
-            return f"turn {fact.turn} ended: {fact.outcome} ({fact.reason})"
+            left = f"; what {', '.join(fact.standing)} did could not be taken back" if fact.standing else ""
+            return f"turn {fact.turn} ended: {fact.outcome} ({fact.reason}){left}"
         case _:
             fields = ((name, getattr(fact, name)) for name in fact.__struct_fields__)
             plain = ", ".join(f"{name} {value}" for name, value in fields if isinstance(value, str | int) and value != "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from standpipe.core.events import AnswerJudged, CallRefused, DeadlinePassed, Event, PlanPatched
+from standpipe.core.events import AnswerJudged, CallRefused, DeadlinePassed, Event, PlanPatched, UnwindStarted
 from standpipe.core.ids import scope_of
 
 
@@ -15,7 +15,7 @@ def place_of(event: Event, step_of: Callable[[str], str]) -> str:
     """
     fact = event.fact
     match fact:
-        case PlanPatched(turn=turn) | DeadlinePassed(turn=turn):
+        case PlanPatched(turn=turn) | DeadlinePassed(turn=turn) | UnwindStarted(turn=turn):
             return turn.partition(".")[2]
         case AnswerJudged(call_item=item):
             return scope_of(step_of(item))

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from standpipe.core.details import ASK
 from standpipe.core.events import Event, Frame
 from standpipe.core.frames import items_of
 from standpipe.core.items import Item, Text, ToolCall
@@ -149,6 +150,8 @@ def _tell_story(row: SessionRow, story: Story) -> None:
     for word, lines in (("lost", lost), ("refused", story.refusals), ("notes", story.notes)):
         if lines:
             say_entry(word, lines)
+    if story.standing:
+        say_entry("not taken back", [f"{id} {name_of(story.steps[id])}" for id in story.standing if id in story.steps])
     say_entry("withdrawn", [source.path for source in story.withdrawn])
     say_entry("cost", [spent_line(story)])
 
@@ -165,7 +168,8 @@ def _patch_lines(story: Story, patch: PatchLine) -> Iterator[str]:
         step = story.steps[id]
         yield f"  + {id} {name_of(step)}: {step.state}" + (f" ({step.note})" if step.note else "")
         for number, call in enumerate(attempts_of(story, step), 1):
-            yield f"      attempt {number}: {call.state}" + (f" ({call.note})" if call.note else "")
+            asked = ", to ask what came of it" if call.purpose == ASK else ""
+            yield f"      attempt {number}{asked}: {call.state}" + (f" ({call.note})" if call.note else "")
             yield from (f"        {line}" for line in _plan_lines(story, call.place))
 
 
@@ -208,6 +212,7 @@ def _story_json(story: Story) -> dict[str, Any]:
         "scopes": [_scope_json(story, name, scope) for name, scope in story.scopes.items()],
         "lost": [step.id for step in story.lost],
         "refused": story.refusals,
+        "standing": story.standing,
         "withdrawn": [source.path for source in story.withdrawn],
         "cost_microusd": story.spent.microusd,
         "spent": story.spent,

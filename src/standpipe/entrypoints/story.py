@@ -37,6 +37,7 @@ from standpipe.core.events import (
     TurnRequested,
     TurnStarted,
     TurnUnparked,
+    UnwindStarted,
 )
 from standpipe.core.frames import items_of
 from standpipe.core.ids import scope_of
@@ -76,7 +77,8 @@ class StepLine:
 
 @dataclass
 class CallLine:
-    """One attempt: `state` is running, done, partial, failed, cancelled or interrupted; its cost is known once settled."""
+    """One attempt, or with a `purpose` what followed one: `state` is running, done, partial, failed, cancelled or interrupted;
+    its cost is known once settled."""
 
     id: str
     step: str
@@ -90,6 +92,7 @@ class CallLine:
     elapsed_ms: int = 0
     tokens: int = 0
     cost_microusd: int = 0
+    purpose: str = ""
 
     @property
     def place(self) -> str:
@@ -150,6 +153,7 @@ class Story(Share):
     withdrawn: list[Source] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     parts: tuple[str, ...] = ()
+    standing: tuple[str, ...] = ()
     deadline_at: int = 0
     _items: dict[str, Item] = field(default_factory=dict)
     _gone: set[str] = field(default_factory=set)
@@ -219,12 +223,14 @@ class Story(Share):
                 self._begun, self.limits, self.deadline_at = True, limits.amounts, deadline_at
                 return []
             case _:
-                self.outcome, self.reason = fact.outcome, fact.reason
+                self.outcome, self.reason, self.standing = fact.outcome, fact.reason, fact.standing
                 return [f"ended: {fact.outcome} ({fact.reason})"]
 
     def _patched(self, fact: PlanPatched, scope: str) -> list[str]:
         for step in fact.add:
-            self.steps[step.id] = StepLine(step.id, step.kind, step.does, self._about(step), fact.epoch, step.item)
+            does = f"take back {step.undoes}:" if step.kind == "undo" else step.does
+            does = f"{does} {step.does}" if step.kind == "undo" else does
+            self.steps[step.id] = StepLine(step.id, step.kind, does, self._about(step), fact.epoch, step.item)
         self._share(scope).spent += Amounts(steps=len(fact.add))
         item, added = fact.why.item, tuple(step.id for step in fact.add)
         patch = PatchLine(fact.epoch, fact.why.code, str(self._arguments(item).get("reason", "")), item, added, scope)
@@ -250,7 +256,7 @@ class Story(Share):
     def _call(self, fact: Any, at: int, share: Share) -> list[str]:
         if isinstance(fact, CallGranted):
             route = fact.route
-            call = CallLine(fact.call, fact.step, fact.target, at)
+            call = CallLine(fact.call, fact.step, fact.target, at, purpose=fact.purpose)
             if route is not None:
                 call.task, call.rule, call.passed = route.task, route.rule, route.passed
             self.calls[fact.call] = call
@@ -316,6 +322,8 @@ class Story(Share):
                 text = f"waits for a person: {kind}: {name_of(self.steps[step])}"
             case DeadlinePassed(which=which):
                 text = _TIMES.get(which, "time is up")
+            case UnwindStarted(outcome=outcome, reason=reason):
+                text = f"what was done is taken back before it ends: {outcome} ({reason})"
             case CancelRequested(turn=turn, scope=call) if turn == self.turn:
                 what = self.calls[call].place if call in self.calls else ""
                 text = f"{what} to be cancelled, {fact.level} ({fact.cause})".lstrip()
