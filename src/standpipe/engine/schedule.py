@@ -43,7 +43,7 @@ class Drives:
 
     def watch(self, session: str) -> asyncio.Future[bool]:
         """The drive of the session, started again if it ended (its lease was lost, say); in the end it says whether it failed.
-        Raises what it ended with before (StoreError, or a bug), until it is started again, and StoreError once all is closed."""
+        Raises what it ended with before (StoreError, or a bug) until it is started again, and StoreError once all is closed."""
         self._check(session)
         if self._closed:
             raise StoreError("The house is closed; open it again to go on.")

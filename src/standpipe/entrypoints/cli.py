@@ -35,6 +35,7 @@ from standpipe.entrypoints.options import (
     DemoFault,
     Flag,
     Session,
+    SimulationMode,
     Stopping,
     Where,
 )
@@ -274,6 +275,35 @@ def doctor(*, common: Common = COMMON) -> int:
     from standpipe.entrypoints import doctor as checks
 
     return asyncio.run(checks.doctor(common))
+
+
+@app.command
+def simulate(
+    *,
+    seeds: int = 300,
+    from_: Annotated[int, Parameter(name="--from")] = 0,
+    seed: int | None = None,
+    mode: SimulationMode | None = None,
+    json: Flag = False,
+) -> int:
+    """Live through random worlds under faults, and check that every promise holds.
+
+    Parameters
+    ----------
+    seeds
+        How many; 300 or more must come by every kind of fault and every ending.
+    from_
+        The first of them.
+    seed
+        This one alone.
+    mode
+        Faults for ever (safety), or faults that stop, and then everything must end (liveness); without it seeds take turns.
+    json
+        JSON, a line each; the last is the report.
+    """
+    from standpipe.entrypoints import simulating
+
+    return simulating.simulate(seeds, from_, seed, mode, json=json)
 
 
 @relations.command

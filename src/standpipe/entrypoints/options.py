@@ -75,6 +75,8 @@ class Stopping:
 
 DemoFault = Literal["model-down", "agent-hangs", "right-withdrawn", "none"]
 """What can go off in the demo."""
+SimulationMode = Literal["safety", "liveness"]
+"""Faults strike for ever, or stop after a while."""
 
 COMMON, ASKING, WHERE, STOPPING = Common(), Asking(), Where(), Stopping()
 

@@ -45,7 +45,8 @@ T = TypeVar("T")
 
 RULES = "rules"
 VIRTUAL_S_MAX = 200_000
-"""A run that is not over by then on its own clock never will be."""
+FAULTS_S_MAX = 6_000
+"""A life that is not over by then on its own clock, without or with faults, never will be."""
 LATE_S = 50.0
 """How long a person takes who answers too late."""
 CALM_S = 2.0, 8.0, 30.0
@@ -104,7 +105,7 @@ class World:
 
     async def live(self) -> Run:
         """From the first message to the last answer, over as many processes as it takes."""
-        async with asyncio.timeout(VIRTUAL_S_MAX):
+        async with asyncio.timeout(VIRTUAL_S_MAX if self.mode == "plain" else FAULTS_S_MAX):
             await self._furnish()
             self.strikes.processes = [self._process(n) for n in range(self._workers)]
             workers = [asyncio.ensure_future(self._keep(n)) for n in range(self._workers)]
