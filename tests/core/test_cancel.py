@@ -163,7 +163,9 @@ def test_every_level_in_every_state(level: str, state: Callable[[], Desk]) -> No
 @pytest.mark.parametrize("level", LEVELS)
 def test_what_waits_ends_without_having_begun(level: str) -> None:
     made = model_open().ask("And then?")
+    moves = len(made.moves)
     cancel(made, level, turn="t2")
+    assert len(made.moves) == moves
     assert ending(made, "t2") == CANCELLED
     assert made.state.turn is not None and not made.state.turn.level
     answer(made)

@@ -69,11 +69,11 @@ def _taken_back(run: Run) -> Iterator[str]:
 def _spent(run: Run, account: str) -> int:
     total = 0
     for frames in run.logs.values():
-        started: tuple[str, ...] = ()
+        turn, started = "", tuple[str, ...]()
         for event in _events(frames):
             if isinstance(event.fact, e.TurnStarted):
-                started = event.fact.accounts
-            elif isinstance(event.fact, e.TurnEnded):
+                turn, started = event.fact.turn, event.fact.accounts
+            elif isinstance(event.fact, e.TurnEnded) and event.fact.turn == turn:
                 total += event.fact.spent.microusd * (account in started)
                 started = ()
     return total
