@@ -34,7 +34,8 @@ def inherit(state: State, fact: SessionForked, seq: int) -> None:
 
 
 def _let_go(share: Turn) -> None:
-    """What is held for calls that the parent made is the parent's, and so are its effects to take back and its approvals."""
+    """What is held for calls that the parent made is the parent's, and so are its effects to take back; nobody has
+    approved anything yet."""
     for call in (share.calls[id] for id in share.unsettled):
         if not call.scope:
             share.held = share.held - call.hold
@@ -44,7 +45,9 @@ def _let_go(share: Turn) -> None:
         if step.effect is not None:
             step.effect = replace(step.effect, asking=NOTHING, undo="", undoing=NOTHING)
     share.kept, share.deeds = NOTHING, {}
-    share.asks = {id: ask for id, ask in share.asks.items() if (ask.kind, ask.outcome) != ("approval", "allowed")}
+    for ask in share.asks.values():
+        if (ask.kind, ask.outcome) == ("approval", "allowed") and ask.step in share.live:
+            ask.outcome = ""
 
 
 def _move(share: Turn, by_ms: int) -> None:

@@ -132,14 +132,15 @@ class _Audit:
     def fork(self, fact: e.SessionForked) -> None:
         """What the parent holds is the parent's, what is left of an open turn's slice is held anew, nothing is allowed yet."""
         self.must(fact.at == self.seq - 1 and fact.session and fact.parent and fact.head, "it shares something else")
-        self.forked, self.parked, self.allowed = fact.at, False, set()
+        self.forked, self.parked = fact.at, False
         self.recorded = {one.seq for one in fact.recorded}
         self.must(min(self.recorded, default=NEVER) > fact.at, "what it shares is no answer to what follows")
         for share in self.open.values():
             for call in share.calls.values():
                 call.hold = NOTHING if call.hold is not None and not call.agent else call.hold
             share.deadline_at, share.until = share.deadline_at + fact.later_ms, share.until and share.until + fact.later_ms
-            share.asks = {ask: True for ask, waits in share.asks.items() if waits}
+            share.asks = {ask: waits or ask in self.allowed for ask, waits in share.asks.items()}
+        self.allowed = set()
         spent = sum((share.spent for share in self.open.values()), NOTHING).microusd
         left = self.turn.limit.microusd - spent if self.turn is not None else 0
         self.must(0 <= fact.microusd <= left and (fact.accounts or self.turn is None), "it holds more than is left, or nowhere")
