@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from tests.scripts import Script, answered, called, run
 
@@ -110,5 +113,39 @@ def test_with_the_right_it_is_all_said() -> None:
         story = Story("nothing", 0)
         turn = await story.told()
         assert (turn.outcome, turn.answer.text, story.asked) == ("completed", "The pool was full.", ["7"])
+
+    run(main)
+
+
+@pytest.mark.parametrize("kept", ["memory:", "sqlite"])
+def test_a_call_under_way_with_a_revoked_source_is_broken_off_at_once(kept: str, tmp_path: Path) -> None:
+    """Nobody waits for a model that has been shown what its principal may no longer read."""
+    store = f"sqlite:///{tmp_path / 'standpipe.db'}" if kept == "sqlite" else kept
+
+    @tool(effect="read", resource="incident:{id}")
+    async def incident(id: str) -> str:
+        return "the pool was full"
+
+    async def main() -> None:
+        reading = asyncio.Event()
+
+        async def respond(conversation: list[sp.Item], tools: list[Any]) -> Any:
+            if not any(item.kind == "call" for item in conversation):
+                return [called("incident", id="7")]
+            if any(isinstance(item.body, Data) for item in conversation):
+                reading.set()
+                await asyncio.Event().wait()
+            return answered("Nothing can be said.")
+
+        models = {"m": sp.testing.ScriptedModel(respond)}
+        async with sp.open({}, agents=[sp.Agent("a", tools=[incident])], models=models, store=store) as house:
+            await change(house.setup, RelationsChanged("local", "", "command", granted=(RIGHT,)), "test")
+            turn = await house.ask("What?")
+            waiting = asyncio.ensure_future(turn.wait())
+            await reading.wait()
+            await change(house.setup, RelationsChanged("local", "", "command", revoked=(RIGHT,)), "test")
+            async with asyncio.timeout(5):
+                await waiting
+        assert (turn.answer.text, turn.outcome) == ("Nothing can be said.", "completed"), turn.reason
 
     run(main)

@@ -22,8 +22,8 @@ from standpipe.core.items import Item, ToolCall
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.drivers.log.memory import MemoryLog
 from standpipe.drivers.tools.python import Tool, tool
-from standpipe.engine.drive import GRACE_MS as STOP_MS
 from standpipe.engine.drive import LEASE_MS, LET_GO_S
+from standpipe.engine.works import GRACE_MS as STOP_MS
 from standpipe.ports import Append, Appended, Fenced, Short, Stale
 from standpipe.testing.clock import VirtualLoop
 

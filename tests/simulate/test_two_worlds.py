@@ -32,7 +32,8 @@ from standpipe.drivers.search.memory import MemorySearch
 from standpipe.drivers.search.sync import sync
 from standpipe.drivers.tools.documents import READ, SEARCH, DocumentTools
 from standpipe.engine.access import change
-from standpipe.engine.drive import Setup, row_of
+from standpipe.engine.beside import row_of
+from standpipe.engine.drive import Setup
 from standpipe.engine.house import House
 from standpipe.engine.lookup import static
 from standpipe.engine.perform import Ports

@@ -7,7 +7,8 @@ from standpipe.core.apply import apply
 from standpipe.core.events import Answered, Event, TurnRequested, TurnStarted
 from standpipe.core.state import State
 from standpipe.core.world import Access, World
-from standpipe.engine.drive import Setup, row_of
+from standpipe.engine.beside import row_of
+from standpipe.engine.drive import Setup
 from standpipe.engine.opening import opened
 from standpipe.errors import NotFound, Refused, UsageError
 from standpipe.ports import Append, Appended, Log, SessionRow

@@ -20,22 +20,23 @@ from standpipe.core.apply import apply, fold
 from standpipe.core.decide import conclude
 from standpipe.core.details import NOT_SENT, UNDO
 from standpipe.core.events import CallGranted, CallInterrupted, Event, Frame, MemoryKept, WorldRecord
-from standpipe.core.items import Answer, decode_body
+from standpipe.core.house_facts import RelationsChanged
+from standpipe.core.ids import HOUSE
 from standpipe.core.lookups import lookups, nothing_new
 from standpipe.core.pending import Approve, Command, Perform, Remember, open_turns, pending, performed, wakes
 from standpipe.core.permit import tool_of
 from standpipe.core.record import Recorder
-from standpipe.core.state import Call, Closed, State, share_of
+from standpipe.core.state import Call, State, share_of
 from standpipe.core.world import Access, World
+from standpipe.engine.beside import remember, row_of
 from standpipe.engine.lookup import Static, look_up, recorded
 from standpipe.engine.opening import opened
 from standpipe.engine.perform import Outcome, Ports, job, lapsed, perform, timed_out
 from standpipe.engine.recall import recall
+from standpipe.engine.works import GRACE_MS, Works
 from standpipe.errors import NotFound, StoreError
-from standpipe.ports import Append, Appended, Approvals, Fenced, Memory, Owner, SessionRow
+from standpipe.ports import Append, Appended, Approvals, Fenced, Owner
 
-GRACE_MS = 1_000
-"""How long a call may take to stop after it was told to."""
 LET_GO_S = 5.0
 """How long effects under way have when the process is to let go of their session."""
 LEASE_MS = 30_000
@@ -92,38 +93,26 @@ async def drive(setup: Setup, session: str, fence: int, unrecorded: list[Result]
     return await _Drive(setup, session, fence, unrecorded).run()
 
 
-class _Doing(msgspec.Struct, eq=False):
-    """Something under way since `began`; at `until`, or once nobody wants it (`cut`), it is told to stop (`late`), and a while
-    later it is left behind."""
-
-    task: asyncio.Task[None]
-    began: int
-    until: int | None = None
-    late: bool = False
-    cut: bool = False
-
-
 class _Drive:
     """The one task that holds live state of a session, and the tasks that perform its calls."""
 
     def __init__(self, setup: Setup, session: str, fence: int, unrecorded: list[Result]) -> None:
         self.setup, self.session, self.fence, self.unrecorded = setup, session, fence, unrecorded
         self.state = State()
-        self.results: list[tuple[Command | None, Result | None]] = []
-        self.running: dict[Command, _Doing] = {}
+        self.works: Works[Result] = Works(setup.ports.clock)
         self.mine: set[str] = set()
         self.heard: list[Frame | None] = []
-        self.bell: asyncio.Future[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.stirred = False
 
     async def run(self) -> State:
-        deaf = self.setup.ports.log.listen(self.session, self._hear)
+        log = self.setup.ports.log
+        stops = [log.listen(self.session, self._hear), log.listen(HOUSE, self._stir)]
         try:
             return await self._run()
         finally:
-            deaf()
-            if self.timer is not None:
-                self.timer.cancel()
+            for stop in stops:
+                stop()
+            self.works.close()
 
     async def _run(self) -> State:
         self.state = await opened(self.setup.ports.log, self.session, self.setup.rules)
@@ -137,7 +126,7 @@ class _Drive:
                     arrived = []
                 arrived = []
                 self._perform_what_is_owed()
-                if not self.running and not self._has_work():
+                if not self.works.running and not self._has_work():
                     return self.state
                 if self._foreign() and self.state.turn is None:
                     raise NotFound(GONE.format(self.state.agent))
@@ -150,10 +139,10 @@ class _Drive:
             raise
         except StoreError:
             await self._effects_over()
-            self.unrecorded += [one for one in (*arrived, *self._taken()) if isinstance(one, Outcome | Answered | Kept)]
+            self.unrecorded += [one for one in (*arrived, *self.works.taken()) if isinstance(one, Outcome | Answered | Kept)]
             raise
         finally:
-            await self._give_up()
+            await self.works.give_up()
 
     def _foreign(self) -> bool:
         """Whether nobody here knows the session's agent: then no more than a turn that was cancelled is brought to its end."""
@@ -247,23 +236,22 @@ class _Drive:
     def _perform_what_is_owed(self) -> None:
         owed = dict.fromkeys(pending(self.state))
         for command in owed:
-            if command in self.running or (isinstance(command, Approve) and not self._can_approve(command)):
+            if command in self.works.running or (isinstance(command, Approve) and not self._can_approve(command)):
                 continue
             if isinstance(command, Perform) and command.call not in self.mine:
                 raise Lost(self.session)
-            doing = self.running[command] = _Doing(asyncio.ensure_future(self._do(command)), self.setup.ports.clock())
+            until = self._call(command.call).deadline_at if isinstance(command, Perform) else None
+            self.works.begin(command, self._do(command), until)
             if isinstance(command, Perform):
-                doing.until = self._call(command.call).deadline_at
                 self.mine.discard(command.call)  # it is running, and then it is over: nobody asks again
-        for command, doing in self.running.items():
+        for command, doing in self.works.running.items():
             if command not in owed and not isinstance(command, Remember) and self._may_be_cut(command) and not doing.cut:
-                doing.cut = True
-                doing.until = self.setup.ports.clock() + GRACE_MS if isinstance(command, Perform) else None
-                doing.task.cancel()
+                until = self.setup.ports.clock() + GRACE_MS if isinstance(command, Perform) else None
+                self.works.cut(command, until)
         for call in self._open():
             command = Perform(call.id)
-            if command not in owed and command not in self.running:  # granted, and unwanted before it was begun
-                self._take((None, Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)))
+            if command not in owed and command not in self.works.running:  # granted, and unwanted before it was begun
+                self.works.take(None, Outcome(call.id, call.step, call.target, cancelled=NOT_SENT))
 
     def _may_be_cut(self, command: Command) -> bool:
         """An effect under way is not let go of before it is recorded, but for one whose turn has no more patience."""
@@ -288,11 +276,11 @@ class _Drive:
     async def _do(self, command: Command) -> None:
         """Do what is owed. Until its result is taken the command counts as running, so that nothing is done twice."""
         try:
-            self._take((command, await self._done(command)))
+            self.works.take(command, await self._done(command))
         except Exception as trouble:
-            self._take((command, trouble))
+            self.works.take(command, trouble)
         except asyncio.CancelledError:  # a person is not waited for any more; a call says itself that it was given up
-            self._take((command, None))
+            self.works.take(command, None)
             raise
 
     async def _done(self, command: Command) -> Result:
@@ -301,7 +289,7 @@ class _Drive:
                 return await self._called(command)
             case Remember():
                 closed = next(c for c in self.state.closed if c.turn == command.turn)
-                await _remember(self.setup, self.state, closed)
+                await remember(self.setup.ports.log, self.setup.ports.search, self.state, closed)
                 return Kept(command.turn)
             case Approve():
                 return Answered(await self._approved(command))
@@ -322,7 +310,7 @@ class _Drive:
                 return await recall(self.setup.ports, self.state.parent, work)
             return await perform(self.setup.ports, self.setup.fixed.policy, work)
         except asyncio.CancelledError:
-            if (doing := self.running.get(command)) is not None and doing.late:
+            if (doing := self.works.running.get(command)) is not None and doing.late:
                 return timed_out(work, self.setup.ports.clock() - doing.began)
             return self._unwanted(command, call)
 
@@ -343,51 +331,30 @@ class _Drive:
 
     async def _wait(self) -> list[Result | CallInterrupted]:
         """Wait for an outcome, a new event of somebody else, or the next instant that matters; what arrived."""
-        while not self.results and not self.heard and (left_ms := self._left_ms()) > 0:
-            await self._rung(min(left_ms, LOOK_MS) / 1000)
+        while not (self.works.results or self.heard or self.stirred) and (left_ms := self._left_ms()) > 0:
+            await self.works.rung(min(left_ms, LOOK_MS) / 1000)
+        self.stirred = False
         self._end_late(self.setup.ports.clock())
         if self.heard:
             await self._catch_up()
-        return self._taken()
+        return [*self.works.taken()]
 
     def _left_ms(self) -> int:
         """How long nothing is due by time alone: no rule has to look again, and no call is over its time."""
-        until = wakes(self.state)
-        for doing in self.running.values():
-            if doing.until is not None and (until is None or doing.until < until):
-                until = doing.until
+        until = self.works.until(wakes(self.state))
         return LOOK_MS if until is None else until - self.setup.ports.clock()
-
-    async def _rung(self, seconds: float) -> None:
-        """Until something was heard or taken, or for so long at most. A timer that comes too early does no harm."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + seconds
-        if self.timer is None or self.timer.when() > due:
-            if self.timer is not None:
-                self.timer.cancel()
-            self.timer = loop.call_at(due, self._ring_in_time)
-        self.bell = loop.create_future()
-        try:
-            await self.bell
-        finally:
-            self.bell = None
-
-    def _ring_in_time(self) -> None:
-        self.timer = None
-        self._ring()
-
-    def _ring(self) -> None:
-        if self.bell is not None and not self.bell.done():
-            self.bell.set_result(None)
 
     def _hear(self, frame: Frame | None) -> None:
         if frame is None or frame.last_seq > self.state.seq:
             self.heard.append(frame)
-            self._ring()
+            self.works.ring()
 
-    def _take(self, result: tuple[Command | None, Result | None]) -> None:
-        self.results.append(result)
-        self._ring()
+    def _stir(self, frame: Frame | None) -> None:
+        """Rights may have changed: what is under way with one that is gone is broken off, not waited for."""
+        mine = self.state.tenant
+        if frame is None or any(isinstance(e.fact, RelationsChanged) and e.fact.tenant == mine for e in frame.events):
+            self.stirred = True
+            self.works.ring()
 
     async def _catch_up(self) -> None:
         """Fold what others wrote: what this process heard of as it was written, anything else as it is read."""
@@ -401,30 +368,16 @@ class _Drive:
 
     def _end_late(self, now: int) -> None:
         """Tell calls that are over their time to stop; one that does not stop within GRACE_MS is left behind."""
-        for command, doing in self.running.items():
-            if doing.until is None or doing.until > now:
-                continue
-            if not doing.late and not doing.cut:
-                doing.late, doing.until = True, now + GRACE_MS
-                doing.task.cancel()
-            elif isinstance(command, Perform):
-                doing.until, call = None, self._call(command.call)
-                work = job(self.state, self.setup.fixed.agents, call)
-                late = timed_out(work, now - doing.began, hanging=True)
-                self._take((command, self._unwanted(command, call) if doing.cut else late))
-
-    def _taken(self) -> list[Result | CallInterrupted]:
-        """All results that are there; what they belong to does not run any more."""
-        taken, self.results = self.results, []
-        for command, _ in taken:
-            if command is not None:
-                self.running.pop(command, None)
-        return [one for _, one in taken if one is not None]
+        for command, doing in self.works.end_late(now):
+            if isinstance(command, Perform):
+                call = self._call(command.call)
+                late = timed_out(job(self.state, self.setup.fixed.agents, call), now - doing.began, hanging=True)
+                self.works.take(command, self._unwanted(command, call) if doing.cut else late)
 
     async def _break_off(self, arrived: list[Result | CallInterrupted]) -> None:
         """Something broke: begin nothing new, let effects under way come to their end, and record what there is."""
         await self._effects_over()
-        arrived += [one for one in self._taken() if not isinstance(one, Exception)]
+        arrived += [one for one in self.works.taken() if not isinstance(one, Exception)]
         inputs = self._inputs(arrived, now := self.setup.ports.clock())
         for event in inputs:
             apply(self.state, event)
@@ -433,7 +386,7 @@ class _Drive:
 
     async def _let_finish(self, arrived: list[Result | CallInterrupted]) -> None:
         """Told to let go: effects under way come to their end first, and what calls came to is recorded, within a grace."""
-        if not arrived and all(map(self._may_be_cut, self.running)):
+        if not arrived and all(map(self._may_be_cut, self.works.running)):
             return
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(LET_GO_S):
@@ -442,53 +395,6 @@ class _Drive:
 
     async def _effects_over(self) -> None:
         """Wait until effects under way have come to their end."""
-        effects = [d for c, d in self.running.items() if isinstance(c, Perform) and not self._may_be_cut(c)]
-        while left := [doing for doing in effects if doing.until is not None and not doing.task.done()]:
-            within_ms = max(0, min(doing.until or 0 for doing in left) - self.setup.ports.clock())
-            await asyncio.wait([doing.task for doing in left], timeout=within_ms / 1000)
+        effects = [d for c, d in self.works.running.items() if isinstance(c, Perform) and not self._may_be_cut(c)]
+        while await self.works.first_over(effects):
             self._end_late(self.setup.ports.clock())
-
-    async def _give_up(self) -> None:
-        tasks = [doing.task for doing in self.running.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:  # one that does not stop is left behind
-            await asyncio.wait(tasks, timeout=GRACE_MS / 1000)
-
-
-def row_of(state: State) -> SessionRow:
-    """The session's row as its state says."""
-    turn = state.turn
-    waits = state.parked or (turn is not None and turn.parked_at)
-    running = "parked" if waits else "running" if turn is not None or state.waiting else "idle"
-    spent = state.spent.microusd + (turn.spent.microusd - turn.before.microusd if turn is not None else 0)
-    return SessionRow(
-        session=state.session,
-        tenant=state.tenant,
-        principal=state.principal,
-        agent=state.agent,
-        state=running,
-        outcome=state.closed[-1].outcome if state.closed else "",
-        turns=state.turns,
-        cost_microusd=spent,
-        wakes_at=wakes(state) if not state.parked else None,
-        trouble=state.parked,
-        owes=not all(closed.remembered for closed in state.closed),
-    )
-
-
-async def _remember(setup: Setup, state: State, closed: Closed) -> None:
-    assert closed.answer is not None
-    bodies = await setup.ports.log.bodies(state.tenant, [closed.answer.hash])
-    body = decode_body(bodies[closed.answer.hash]) if closed.answer.hash in bodies else None
-    if isinstance(body, Answer) and body.sentences:
-        await setup.ports.search.remember(
-            Memory(
-                id=f"{state.session}.{closed.turn}",
-                tenant=state.tenant,
-                principal=state.principal,
-                folders=state.folders,
-                text=body.text,
-                sources=closed.answer.label.sources,
-            )
-        )

@@ -26,7 +26,8 @@ from standpipe.core.pending import open_turns, performed
 from standpipe.core.record import Recorder
 from standpipe.core.state import Call, State, share_of
 from standpipe.core.world import Access, World
-from standpipe.engine.drive import Setup, row_of
+from standpipe.engine.beside import row_of
+from standpipe.engine.drive import Setup
 from standpipe.engine.perform import job
 from standpipe.engine.recall import as_set, recorded
 from standpipe.errors import NotFound, Refused, UsageError

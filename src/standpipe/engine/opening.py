@@ -1,6 +1,6 @@
-"""How the state of a session is had: from its last snapshot and the frames after it; and when another snapshot is worth taking.
+"""How the state of a session is had: from its last snapshot and the frames after it; when another one is worth taking.
 
-A snapshot is a cache and nothing else: one of other rules, or one that cannot be read, is passed over, and the whole log folded.
+A snapshot is only a cache: one of other rules, or one that cannot be read, is passed over, and the whole log folded.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from standpipe.core.admit import Refusal, Wish, admit
 from standpipe.core.apply import apply, fold
 from standpipe.core.world import Access, Policy, World
-from standpipe.engine.drive import row_of
+from standpipe.engine.beside import row_of
 from standpipe.ports import Append, Log
 from standpipe.testing.scenario import TENANT
 
