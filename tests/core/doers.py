@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 from tests.core.desk import PRICED, Desk, call_of, policy
 
 from standpipe.core.admit import Cancel
-from standpipe.core.details import ABSENT, NOT_SENT, Fault
+from standpipe.core.details import ABSENT, NOT_SENT, Fault, Verdict
 from standpipe.core.events import CallCancelled, CallGranted, StepEnded, TurnEnded
 from standpipe.core.items import Body, Data
 from standpipe.core.tools import AgentSpec, ToolSpec
@@ -26,6 +26,10 @@ SHAKY = Fault("error", "It raised ConnectionError.", retryable=True)
 GONE = Fault(ABSENT, "It did not happen.")
 UNCLEAR = Fault("unclear", "It is not known whether it happened.")
 
+ANSWER = call_of("answer", sentences=[{"text": "It is done."}])
+PASSED = (Verdict("citation", "s0", "abstain"),)
+DOWN = Fault("unavailable")
+
 
 def doing(*names: str, **limits: int) -> Desk:
     """A turn whose model has called these tools, each with arguments of its own; their calls are open."""
@@ -36,7 +40,7 @@ def doing(*names: str, **limits: int) -> Desk:
 def without(desk: Desk, *names: str, **changed: ToolSpec) -> Desk:
     """The program has changed: these tools are gone, those are others now."""
     tools = tuple(changed.get(t.name, t) for t in desk.agent.tools if t.name not in names)
-    desk.agent = msgspec.structs.replace(desk.agent, tools=tools)
+    desk.agent = replace(desk.agent, tools=tools)
     desk.agents = {**desk.agents, desk.agent.name: desk.agent}
     return desk
 
@@ -82,3 +86,33 @@ def unsent(desk: Desk) -> Desk:
 def result(value: object = "ok") -> Body:
     """What a tool brings."""
     return Data(value)
+
+
+def done(*names: str, **limits: int) -> Desk:
+    """A turn in which these tools did what they do; the model is asked what comes next."""
+    desk = doing(*names, **limits)
+    for n in range(len(names)):
+        desk.came(result(n))
+    return desk
+
+
+def failed(desk: Desk) -> Desk:
+    """No model can go on, and the turn is to fail."""
+    for _ in range(20):
+        if desk.state.turn is None or not desk.open() or desk.open()[0].route is None:
+            break
+        desk.broke(DOWN)
+    return desk
+
+
+def specialised(*moves: str) -> Desk:
+    """A coordinator whose specialist did these; its next model call is open."""
+    clerk = replace(DOER, name="clerk")
+    lead = replace(DOER, name="lead", specialists={"clerk": "Does things."})
+    desk = Desk(lead, policy=policy(PRICED))
+    desk.agents["clerk"] = clerk
+    desk.ask().came(call_of("delegate", to="clerk", task="Do it."))
+    desk.came(*(call_of(name, n=n) for n, name in enumerate(moves)))
+    for n in range(len(moves)):
+        desk.came(result(n))
+    return desk

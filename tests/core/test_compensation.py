@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.core.desk import NOW, PRICED, Desk, call_of, policy, source
+from tests.core.desk import NOW, Desk, source
 from tests.core.doers import (
+    ANSWER,
     BOOK,
     BROKEN,
-    DOER,
+    PASSED,
     SHAKY,
     calls,
     cancelled,
     doing,
+    done,
     ended,
+    failed,
     kinds,
     later,
     over,
     result,
+    specialised,
     unsent,
     without,
 )
 
 from standpipe.core.aftermath import UNWIND_MS
 from standpipe.core.amounts import NOTHING
-from standpipe.core.details import Fault, Verdict
+from standpipe.core.details import Fault
 from standpipe.core.effects import TRIES
 from standpipe.core.events import (
     CallGranted,
@@ -36,27 +40,6 @@ from standpipe.core.events import (
 )
 from standpipe.core.items import Answer, Data, Draft, Label
 from standpipe.core.pending import Perform, pending
-
-ANSWER = call_of("answer", sentences=[{"text": "It is done."}])
-PASSED = (Verdict("citation", "s0", "abstain"),)
-DOWN = Fault("unavailable")
-
-
-def done(*names: str, **limits: int) -> Desk:
-    """A turn in which these tools did what they do; the model is asked what comes next."""
-    desk = doing(*names, **limits)
-    for n in range(len(names)):
-        desk.came(result(n))
-    return desk
-
-
-def failed(desk: Desk) -> Desk:
-    """No model can go on, and the turn is to fail."""
-    for _ in range(20):
-        if desk.state.turn is None or not desk.open() or desk.open()[0].route is None:
-            break
-        desk.broke(DOWN)
-    return desk
 
 
 def undone(desk: Desk) -> list[str]:
@@ -260,19 +243,6 @@ def test_what_is_set_aside_is_free_again_once_it_is_not_needed() -> None:
 
 
 # --- specialists ------------------------------------------------------------------------------------------------------------
-
-
-def specialised(*moves: str) -> Desk:
-    """A coordinator whose specialist did these; its next model call is open."""
-    clerk = replace(DOER, name="clerk")
-    lead = replace(DOER, name="lead", specialists={"clerk": "Does things."})
-    desk = Desk(lead, policy=policy(PRICED))
-    desk.agents["clerk"] = clerk
-    desk.ask().came(call_of("delegate", to="clerk", task="Do it."))
-    desk.came(*(call_of(name, n=n) for n, name in enumerate(moves)))
-    for n in range(len(moves)):
-        desk.came(result(n))
-    return desk
 
 
 def test_a_specialist_that_fails_takes_back_what_it_did_before_it_is_done_without() -> None:
