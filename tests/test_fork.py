@@ -52,7 +52,7 @@ class Desk:
             self.done.append(("put", n))
             if n == 7:
                 await self.slow.wait()
-            return f"put {n}"
+            return "x" * 2_000_000 if n == 9 else f"put {n}"
 
         @tool(effect="write", idempotent=True)
         async def mark(n: int) -> str:
@@ -160,6 +160,18 @@ def test_an_effect_that_was_open_at_the_cut_is_never_performed_again(store: str,
             came = (await outcome(house, late, "t1.st2.a1")).fact
             assert isinstance(came, CallCompleted) and came.items[0].origin == f"tool:{name}, recorded"
             assert desk.done == [(name, number)]
+            await sound(house)
+
+    run(main)
+
+
+def test_what_is_in_doubt_in_the_parent_is_so_in_the_fork(store: str) -> None:
+    async def main() -> None:
+        desk, script = Desk(), Script([called("put", n=9)], "Perhaps.", [called("put", n=9)], "Perhaps.")
+        async with sp.open({}, agents=[desk.agent], models=script.models, store=store) as house:
+            parent = (await (await house.ask("Go.")).wait()).session
+            turn = await ran(house, await house.fork(parent, at=3))
+            assert turn.gaps[0].text == "The step `put` may or may not have taken effect." and desk.done == [("put", 9)]
             await sound(house)
 
     run(main)

@@ -21,7 +21,7 @@ from standpipe.core.events import (
     Fact,
     Frame,
 )
-from standpipe.core.ids import HOUSE, step_of
+from standpipe.core.ids import step_of
 from standpipe.core.pending import open_turns, performed
 from standpipe.core.record import Recorder
 from standpipe.core.state import Call, State, share_of
@@ -62,7 +62,7 @@ async def fork(setup: Setup, parent: str, at: int | None, given: Mapping[int, An
     ports = setup.ports
     while True:
         frames = await ports.log.read(parent)
-        if not frames or parent == HOUSE:
+        if not frames:
             raise NotFound("There is no such session. `standpipe sessions` lists those that exist.")
         cut = Cut(parent, frames, _count(frames, at, given))
         seq, head = await ports.log.heads(parent)

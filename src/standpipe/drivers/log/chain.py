@@ -58,6 +58,17 @@ def frame_faults(
     return faults
 
 
+def fork_faults(forks: Iterable[tuple[str, str, int, bytes | None]]) -> Iterator[str]:
+    """A sentence for each fork whose first frame does not say what the store has kept of it: (session, parent, at, frame)."""
+    for session, parent, at, data in forks:
+        try:
+            fact = decode_frame(data or b"").events[0].fact
+        except (msgspec.DecodeError, IndexError):
+            fact = None
+        if not isinstance(fact, SessionForked) or (fact.session, fact.parent, fact.at) != (session, parent, at):
+            yield f"Session {session}: it does not say that it was forked from session {parent} at seq {at}."
+
+
 def content_faults(kind: str, contents: Iterable[tuple[str, bytes]]) -> Iterator[str]:
     """A sentence for each content that does not have the digest it is stored under."""
     return (f"The {kind} {digest} has been changed." for digest, data in contents if digest_bytes(data) != digest)

@@ -14,7 +14,7 @@ from standpipe.core.events import Frame
 from standpipe.core.frames import fill, hashes_of
 from standpipe.drivers.log import tables
 from standpipe.drivers.log.appending import Answer, Appender, Projection, Ready, balance, end
-from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, frame_faults
+from standpipe.drivers.log.chain import Commit, StoredFrame, content_faults, fork_faults, frame_faults
 from standpipe.drivers.log.judge import frame_of, prepare, read_back, taken
 from standpipe.drivers.log.owner import dead
 from standpipe.drivers.log.waiters import Listeners
@@ -134,6 +134,20 @@ class SqliteLog:
         seq, head = self._store.read_one(lambda con: _one(con, tables.HEAD, session)) or (0, "")
         return seq, head
 
+    async def erase(self, tenant: str, hashes: Collection[str], seen: Mapping[str, int]) -> int:
+        """Delete item bodies, so that nothing of them is left in the file; how many there were. What frames behind the seqs in
+        `seen` name stays."""
+
+        def erase(con: apsw.Connection) -> int:
+            late: set[str] = set()
+            for session, seq in _typed(con.execute(tables.HEADS_OF, (tenant,)).fetchall()):
+                if seq > seen.get(session, 0):
+                    late |= hashes_of(_stored(con, session, (seen.get(session, 0), None), SEQ_MAX))
+            con.executemany(tables.ERASE_BODY, [(tenant, hash) for hash in set(hashes) - late])
+            return con.total_changes()
+
+        return await self._store.erase(erase)
+
     async def wait(self, session: str, after: int, timeout_ms: int) -> None:
         """Return when the log holds events after seq `after` (written by any process), or after `timeout_ms`."""
         loop = asyncio.get_running_loop()
@@ -221,6 +235,7 @@ def _faults(con: apsw.Connection) -> list[str]:
         set(parts),
         lambda session, seq: end(con, session, seq),
     )
+    faults += fork_faults(_typed(con.execute(tables.ALL_FORKS)))
     faults += content_faults("item body", _typed(con.execute(tables.ALL_BODIES)))
     faults += content_faults("world part", _typed(con.execute(tables.ALL_PARTS)))
     return faults

@@ -99,6 +99,10 @@ ALL_FRAMES = (
     "SELECT f.id, coalesce(s.session, '#' || f.session), f.first_seq, f.last_seq, f.digest, CAST(f.frame AS BLOB)"
     " FROM frames f LEFT JOIN sessions s ON s.id = f.session ORDER BY f.id"
 )
+ALL_FORKS = (
+    "SELECT k.session, k.parent, k.at, CAST(f.frame AS BLOB) FROM forks k LEFT JOIN sessions s ON s.session = k.session"
+    " LEFT JOIN frames f ON f.session = s.id AND f.first_seq = k.at + 1 ORDER BY k.session"
+)
 ALL_HEADS = "SELECT session, seq, head FROM sessions"
 ALL_COMMITS = "SELECT number, frame, digest FROM commits ORDER BY number"
 ALL_PARTS = "SELECT digest, CAST(part AS BLOB) FROM parts"
