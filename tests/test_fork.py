@@ -131,6 +131,8 @@ def test_an_effect_that_the_parent_had_after_the_cut_is_taken_from_its_log(store
             came = (await outcome(house, fork, granted[0].call)).fact
             assert isinstance(came, CallCompleted) and came.items[0].body == Data("put 2")
             assert came.items[0].origin == "tool:put, recorded"
+            (node,) = why(await house.ports.log.read(fork), granted[0].call)
+            assert f"answered by event {recorded.seq} of the session forked from" in node.text
             ask = next(e.fact.ask for e in await events(house, fork) if isinstance(e.fact, Asked))
             await house.approve(fork, ask, "user:local", allow=False)
             assert (await ran(house, fork)).outcome == "completed" and ("put", 2) not in desk.done

@@ -79,6 +79,9 @@ def test_a_document_that_is_set_changes_the_answer_and_diff_says_where(standpipe
     assert f"first: CallCompleted {read['data']['call']}, seq {read['seq']} | " in plain.out
     assert plain.out.endswith(f"{len(compared['divergences'])} divergences\n")
     sound(standpipe, told.json["session"])
+    shown = standpipe("show", told.json["session"]).out
+    assert f"forked from {asked} at seq {told.json['at']}" in shown
+    assert "passages, set by operator" in shown
 
 
 def test_a_session_does_not_differ_from_itself(standpipe: CommandLine, asked: str) -> None:

@@ -194,7 +194,9 @@ class Past:
         grant = self.granted[id]
         if grant.purpose:
             return f"{'question what came' if grant.purpose == ASK else 'taking back'} of {grant.target}"
-        return f"call of {grant.target}{self.move(self.steps[id.rsplit('.', 1)[0]])[0] if grant.route is None else ''}"
+        said = self.move(self.steps[id.rsplit(".", 1)[0]])[0] if grant.route is None else ""
+        taken = f", answered by event {grant.recorded} of the session forked from" if grant.recorded else ""
+        return f"call of {grant.target}{said}{taken}"
 
     @staticmethod
     def doing(step: Step) -> str:
@@ -255,7 +257,7 @@ def said_of(item: Item) -> str:
             said = body.text or "; ".join(map(said_of_claim, body.claims))
             return f"the answer{by}: “{_cut(said)}”"
         case None:
-            return f"({item.kind}: erased, or not for you to see)"
+            return f"({item.kind}: {'erased' if item.hash else 'not for you to see'})"
         case _:
             return f"{item.kind} of {item.origin}"
 

@@ -32,6 +32,7 @@ from standpipe.core.events import (
     ScopeCancelled,
     ScopeEnded,
     ScopeStarted,
+    SessionForked,
     StepEnded,
     TurnEnded,
     TurnRequested,
@@ -52,6 +53,8 @@ _TIMES = {
     "soft": "time is nearly up: only the answer is still worked on",
     "grace": "effects under way are let go of",
 }
+ERASED = "(erased)"
+"""What stands in the place of an item whose body was erased."""
 ABOUT_CHARS = 72
 """A step is named by its arguments up to this length."""
 
@@ -217,7 +220,8 @@ class Story(Share):
         match fact:
             case TurnRequested(items=items):
                 body = items[0].body
-                self.question = body.text if isinstance(body, Text) else ""
+                erased = ERASED if body is None and fact.items[0].hash else ""
+                self.question = body.text if isinstance(body, Text) else erased
                 return []
             case TurnStarted(limits=limits, deadline_at=deadline_at):
                 self._begun, self.limits, self.deadline_at = True, limits.amounts, deadline_at
@@ -267,7 +271,8 @@ class Story(Share):
         match fact:
             case CallCompleted(usage=usage, elapsed_ms=elapsed_ms):
                 call.state, call.elapsed_ms = "done", elapsed_ms
-                call.note = _brought(fact.items)
+                how = dict.fromkeys(item.origin.partition(", ")[2] for item in fact.items)  # recorded, or set by somebody
+                call.note = ", ".join(filter(None, (_brought(fact.items), *how)))
             case CallFailed(usage=usage, elapsed_ms=elapsed_ms, fault=fault):
                 call.state, call.elapsed_ms, call.note = "failed", elapsed_ms, f"{fault.code}: {fault.text}".rstrip(": ")
             case CallCancelled(cause=cause):
@@ -322,6 +327,9 @@ class Story(Share):
                 text = f"waits for a person: {kind}: {name_of(self.steps[step])}"
             case DeadlinePassed(which=which):
                 text = _TIMES.get(which, "time is up")
+            case SessionForked(parent=parent, at=at):
+                self.deadline_at += fact.later_ms
+                text = f"forked from {parent} at seq {at}"
             case UnwindStarted(outcome=outcome, reason=reason):
                 text = f"what was done is taken back before it ends: {outcome} ({reason})"
             case CancelRequested(turn=turn, scope=call) if turn == self.turn:
