@@ -122,7 +122,7 @@ def _extra_ms(run: Run) -> float:
     if run.mode == "safety":
         return math.inf
     if run.mode == "liveness":
-        return SLACK_MS + SHAKEN_MS
+        return SLACK_MS + SHAKEN_MS + run.skew_ms
     extra_ms = SLACK_MS + len(run.crashes) * run.scenario.restart_ms
     return extra_ms + sum(ms for mood, ms in ADDED_MS.items() if mood in run.scenario.moods)
 

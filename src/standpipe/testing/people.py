@@ -137,16 +137,24 @@ class People:
     async def _settle(self, chat: Chat) -> None:
         """Wait until every turn is over; answer what is asked meanwhile, or do not."""
         while True:
-            turn, took_ms = await self._front.through(lambda house: _waited(house, chat.session))
+            turn, took_ms = await self._front.through(lambda house: self._waited(house, chat))
             if turn is None:
                 break
-            await self._outside.look_over("what is told", chat.principal, msgspec.json.encode(turn.answer))
             if turn.outcome == "parked":
                 await self._answer(chat)
             elif turn.outcome not in ENDINGS or not turn.reason:
                 self.faults.append(f"{chat.session}: {turn.id} came back as {turn.outcome!r} because of {turn.reason!r}")
         if took_ms > IDLE_MS_MAX and self.hurried and not {"lag", "stall", "two"} & {*self._scenario.moods}:
             self.faults.append(f"{chat.session}: it took {took_ms} ms to let go of an idle session")
+
+    async def _waited(self, house: House, chat: Chat) -> tuple[Turn | None, int]:
+        """The unfinished turn of a chat once it is over, or parked, None if it has none; and how long that took in ms."""
+        began = _now()
+        turn = await house.resume(chat.session)
+        if turn is not None:
+            await turn.wait()
+            await self._outside.look_over("what is told", chat.principal, msgspec.json.encode(turn.answer))
+        return turn, _now() - began
 
     async def _answer(self, chat: Chat) -> None:
         state = fold(await self._log.read(chat.session))
@@ -219,13 +227,6 @@ def halting(state: State, random: Random, request: str) -> Cancel | None:
     if state.waiting and chosen < 0.7:
         return msgspec.structs.replace(wish, turn=random.choice(state.waiting).turn)
     return msgspec.structs.replace(wish, scope="session") if chosen > 0.9 else wish
-
-
-async def _waited(house: House, session: str) -> tuple[Turn | None, int]:
-    """The unfinished turn of a session once it is over, or parked, None if it has none; and how long that took in ms."""
-    began = _now()
-    turn = await house.resume(session)
-    return (await turn.wait() if turn is not None else None), _now() - began
 
 
 def _ask(chat: Chat, number: int) -> Ask:

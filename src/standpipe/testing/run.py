@@ -19,7 +19,8 @@ for ever, and what must never happen does not. Liveness: they stop after a while
 class Run(msgspec.Struct, frozen=True):
     """What came of a scenario: all logs, all effects, the ledger, what went wrong, and the boundaries that were crossed.
 
-    `met` is how often each fault met each state, `calm_at` the instant (ms since 1970) from which nothing strikes any more.
+    `met` is how often each fault met each state, `calm_at` the instant (ms since 1970) from which nothing strikes any more, and
+    `skew_ms` by how much the clocks of the processes are off by then.
     """
 
     scenario: Scenario
@@ -32,4 +33,5 @@ class Run(msgspec.Struct, frozen=True):
     mode: Mode = "plain"
     met: dict[str, dict[str, int]] = {}
     calm_at: int = 0
+    skew_ms: int = 0
     digest: str = ""

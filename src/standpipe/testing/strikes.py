@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from standpipe.core.admit import Cancel, Reply
 from standpipe.core.apply import apply
 from standpipe.core.events import CallGranted, Event, RelationsChanged
+from standpipe.core.pending import open_turns
 from standpipe.core.state import State
 from standpipe.engine.house import House
 from standpipe.errors import StoreError
@@ -180,11 +181,17 @@ class Strikes:
             await self._people.wish(session, wish)
 
     async def _revoke(self, _life: Life, session: str) -> None:
+        """A right of whoever asks is taken away, mostly to something that the turn has read."""
+        state = self._seen.state(session)
+        turns = open_turns(state)
+        read = {(s.folder, s.path if not s.folder else f"document:{s.path}") for turn in turns for s in turn.sources}
         namespace = self._random.choice((FOLDER, FOLDER, FOLDER, ""))
         in_force = await self._machine.access.relations(TENANT, namespace)
-        if in_force:
+        mine = [relation for relation in in_force if relation.endswith(f"@{state.principal}")]
+        known = [relation for relation in mine if (namespace, relation.partition("#")[0]) in read]
+        if found := known or mine or in_force:
             self.met("revocation", session)
-            revoked = (self._random.choice(in_force),)
+            revoked = (self._random.choice(found),)
             await self._people.declare(RelationsChanged(TENANT, namespace, "command", (), revoked))
 
     async def _repeat(self, _life: Life, session: str) -> None:
@@ -229,6 +236,10 @@ class Strikes:
         """A process gave a lease back."""
         if self._holders.get(session) is life:
             del self._holders[session]
+
+    def holds(self, life: Life | None, session: str) -> bool:
+        """Whether this process was the last to be given the session's lease."""
+        return life is not None and self._holders.get(session) is life
 
     def driven(self, session: str) -> bool:
         """Whether anybody who lives holds the session's lease."""

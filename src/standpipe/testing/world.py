@@ -30,7 +30,7 @@ from standpipe.errors import StandpipeError, StoreError
 from standpipe.ports import Append, Appended, Owner, Synced
 from standpipe.testing.bookings import bookings
 from standpipe.testing.clock import EPOCH_MS
-from standpipe.testing.crash import Boundaries, Crash, Gone, Life, belongs
+from standpipe.testing.crash import LIFE, Boundaries, Crash, Gone, Life, belongs
 from standpipe.testing.injectors import Injectors
 from standpipe.testing.machine import DiskMachine, Machine
 from standpipe.testing.mortal import MortalAccess, MortalLog, MortalModels, MortalSearch, MortalTools
@@ -257,6 +257,8 @@ class World:
     async def saw(self, append: Append, appended: Appended) -> None:
         """What must hold after every append, and what the outside learns from it."""
         self.seen.acknowledged[append.session] = (appended.seq, appended.head)
+        if append.fence is not None and not self.strikes.holds(LIFE.get(), append.session):
+            self.faults.append(f"{append.session}: seq {appended.seq} was decided by a process that had lost the session")
         with self.machine.still():
             await self._take(append)
             rows = await self.machine.log.balances([move.account for move in append.moves])
@@ -359,6 +361,7 @@ class World:
             mode=self.mode,
             met=self.injectors.told(),
             calm_at=EPOCH_MS + round(self.calm_s * 1000) + self.strikes.offset_ms if self.mode == "liveness" else 0,
+            skew_ms=abs(self.strikes.offset_ms),
             digest=digest(sorted(heads.items())),
         )
 
