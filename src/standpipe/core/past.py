@@ -18,6 +18,7 @@ from standpipe.core.events import (
     CallGranted,
     CallInterrupted,
     CallRefused,
+    CancelRequested,
     Event,
     Fact,
     Frame,
@@ -28,6 +29,8 @@ from standpipe.core.events import (
     ScopeEnded,
     ScopeStarted,
     SessionOpened,
+    SessionParked,
+    SessionUnparked,
     StepEnded,
     TurnEnded,
     TurnRequested,
@@ -295,7 +298,14 @@ def said_of_fact(fact: Fact) -> str:
         case ScopeStarted():
             return f"{fact.agent} began, as {fact.scope}"
         case ScopeCancelled():
-            return f"{fact.scope} was told to stop: {fact.cause}"
+            return f"{fact.scope} was told to stop{_softly(fact.level)}: {fact.cause}"
+        case CancelRequested():
+            what = fact.scope if "." in fact.scope else f"turn {fact.turn}"
+            return f"{what} was to stop{_softly(fact.level)}: {fact.cause}"
+        case SessionParked():
+            return f"the session was parked: {fact.reason}"
+        case SessionUnparked():
+            return "somebody wanted the session to be driven again"
         case ScopeEnded():
             return f"{fact.scope} ended: {fact.outcome} ({fact.reason})"
         case CallRefused():
@@ -319,6 +329,10 @@ def said_of_fact(fact: Fact) -> str:
             fields = ((name, getattr(fact, name)) for name in fact.__struct_fields__)
             plain = ", ".join(f"{name} {value}" for name, value in fields if isinstance(value, str | int) and value != "")
             return f"{type(fact).__name__}: {plain}"
+
+
+def _softly(level: str) -> str:
+    return {"soft": " softly", "hard": " hard"}.get(level, "")
 
 
 def counted(number: int, noun: str) -> str:
