@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.core.desk import NOW, Desk, source
+from tests.core.desk import NOW, Desk, call_of, source
 from tests.core.doers import (
     ANSWER,
     BOOK,
@@ -168,6 +168,22 @@ def test_it_has_a_bounded_time() -> None:
     assert [r.code for r in desk.facts(CallRefused)][-1] == "deadline"
 
 
+def test_the_last_try_has_no_more_time_than_is_left() -> None:
+    desk = failed(done("book"))
+    desk.now += UNWIND_MS - 1_000
+    desk.broke(SHAKY)
+
+    assert [g.deadline_at for g in desk.facts(CallGranted)][-1] == NOW + UNWIND_MS
+
+
+def test_one_that_may_have_worked_before_its_time_was_over_is_in_doubt() -> None:
+    desk = failed(done("book"))
+    desk.now += UNWIND_MS
+    desk.broke(SHAKY, unknown=True)
+
+    assert over(desk).unknown == ("st5",) and over(desk).standing == ("st2",)
+
+
 def test_a_turn_that_is_told_to_stop_while_it_takes_back_goes_on_taking_back() -> None:
     desk = cancelled(failed(done("book")))
     assert desk.state.turn is not None and len(pending(desk.state)) == 1
@@ -234,6 +250,11 @@ def test_the_whole_of_it_can_be_afforded_however_much_is_spent() -> None:
         desk.broke(BROKEN)
 
     assert over(desk).spent.tool_calls == 8 and over(desk).spent.steps <= 6
+
+
+def test_a_plan_leaves_room_for_taking_back() -> None:
+    assert [r.code for r in done("book", steps=5).came(call_of("note")).facts(CallRefused)] == ["steps"]
+    assert done("book", steps=6).came(call_of("note")).facts(CallRefused) == []
 
 
 def test_what_is_set_aside_is_free_again_once_it_is_not_needed() -> None:

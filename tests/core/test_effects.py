@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.core.desk import NOW, Desk, call_of
+from tests.core.desk import NOW, PRICED, Desk, call_of, policy
 from tests.core.doers import (
     BOOK,
     BROKEN,
@@ -27,11 +27,12 @@ from tests.core.doers import (
     without,
 )
 
-from standpipe.core.admit import Ask, Reply
+from standpipe.core.admit import Ask, Cancel, Reply
 from standpipe.core.amounts import Amounts
 from standpipe.core.details import HANGING, Fault
 from standpipe.core.effects import TRIES
 from standpipe.core.events import CallGranted, CallRefused, StepEnded
+from standpipe.core.intents import of_tool
 from standpipe.core.items import Failure
 from standpipe.core.pending import wakes
 
@@ -218,6 +219,29 @@ def test_what_may_follow_an_effect_is_set_aside_for_it() -> None:
         desk.broke(SHAKY, call=desk.open()[-1].id, unknown=True)
     assert kinds(desk).count(("pay", "ask")) == TRIES
     assert ended(doing("pay", tool_calls=3)) == {"st2": "refused"}
+
+
+def test_who_cannot_pay_for_asking_does_not_know() -> None:
+    desk = without(doing("note", tool_calls=1), note=replace(NOTE, reconcile=True)).broke(BROKEN, unknown=True)
+
+    assert kinds(desk) == [("note", "")] and ended(desk) == {"st2": "unknown"}
+
+
+def test_after_the_grace_of_a_hard_cancellation_nobody_is_asked() -> None:
+    desk = doing("pay")
+    desk.admit(Cancel("c", "acme", "user:ana", "t1", "user", level="hard"))
+    later(desk, 5_000).broke(Fault("no longer wanted"), unknown=True)
+
+    assert kinds(desk) == [("pay", "")]
+    assert (over(desk).outcome, over(desk).unknown) == ("cancelled", ("st2",))
+
+
+def test_what_the_parent_of_a_fork_did_is_not_on_record_as_an_effect_of_the_fork() -> None:
+    desk = Desk(DOER, policy=policy(PRICED)).ask()
+    desk.state.parent, desk.state.recorded = "parent", {of_tool("doer", "ship", {"n": 0}): [7]}
+    desk.came(call_of("ship", n=0))
+
+    assert [(g.recorded, g.effect) for g in desk.facts(CallGranted) if g.route is None] == [(7, None)]
 
 
 # --- what may be repeated -----------------------------------------------------------------------------------------------

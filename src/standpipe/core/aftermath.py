@@ -103,7 +103,8 @@ def judge_undo(state: State, world: World, step: StepState, record: Recorder, no
     if late or closed or tool is None or not isinstance(permitted, Permit):
         code = "deadline" if late else permit.NOT_FOUND
         refused = record.add(CallRefused(step.spec.id, code), *led)
-        tried = any(call.step == step.spec.id and call.outcome == "interrupted" for call in turn.calls.values())
+        own = (call for call in turn.calls.values() if call.step == step.spec.id)
+        tried = any(call.unknown or call.outcome == "interrupted" for call in own)
         record.add(StepEnded(step.spec.id, "unknown" if tried else "refused", code), refused)
         return
     record.add(

@@ -126,7 +126,7 @@ def _end_steps(state: State, world: World, now: int) -> Facts:
     for step in quiet:
         call = turn.calls.get(step.call)
         if step.spec.kind == "undo":
-            endings.end_undo(turn, step, call, record, now)
+            endings.end_undo(turn, step, call, record)
         elif _over(turn) and endings.still_asked(state, world, step):
             continue
         elif _over(turn):
@@ -238,7 +238,7 @@ def _end_answered(state: State, world: World, record: Recorder, now: int) -> Non
 def _extend(state: State, world: World, now: int) -> Facts:
     """When no step is left and no answer is there, the model is asked again; the last time with what there is."""
     turn = _turn(state)
-    if turn.live or turn.parked_at or _over(turn) or turn.answered or turn.unwind is not None:
+    if turn.live or turn.parked_at or _over(turn) or turn.answered:
         return ()
     record = Recorder(state.seq)
     if not turn.steps:

@@ -37,14 +37,14 @@ def cut_off(state: State, world: World, step: StepState, call: Call | None) -> s
     return "unknown" if step.spec.kind == "tool" and effects.in_doubt(state.turn, step, tool) else "cancelled"
 
 
-def end_undo(turn: Turn, step: StepState, call: Call | None, record: Recorder, now: int) -> None:
-    """A compensation may be tried again with its key until it is done, has had its tries, or its time is over."""
+def end_undo(turn: Turn, step: StepState, call: Call | None, record: Recorder) -> None:
+    """A compensation may be tried again with its key until it is done or has had its tries; the gate knows when it is late."""
     if call is None:
         return
     tries, faults = step.attempts - step.unsent, [c for c in turn.calls.values() if c.step == step.spec.id]
     if call.outcome == "completed":
         record.add(StepEnded(step.spec.id, "done"), call.ended)
-    elif tries >= effects.TRIES or step.unsent > UNSENT_MAX or now >= turn.unwind_until:
+    elif tries >= effects.TRIES or step.unsent > UNSENT_MAX:
         doubtful = any(c.unknown or c.outcome == "interrupted" for c in faults)
         code = call.fault.code if call.fault is not None else call.outcome
         record.add(StepEnded(step.spec.id, "unknown" if doubtful else "failed", code), call.ended)
