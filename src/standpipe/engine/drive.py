@@ -370,7 +370,11 @@ class _Drive:
         """Tell calls that are over their time to stop; one that does not stop within GRACE_MS is left behind."""
         for command, doing in self.works.end_late(now):
             if isinstance(command, Perform):
-                call = self._call(command.call)
+                turn = share_of(self.state, command.call).turn
+                call = turn.calls.get(command.call) if turn is not None else None
+                if call is None:  # somebody else drives the session, and ended what it belongs to
+                    self.works.take(command, None)
+                    continue
                 late = timed_out(job(self.state, self.setup.fixed.agents, call), now - doing.began, hanging=True)
                 self.works.take(command, self._unwanted(command, call) if doing.cut else late)
 
