@@ -1,5 +1,5 @@
-# The words of this project: make demo, test, test-all, check. CI says the same ones (.ci/run).
-.PHONY: .venv demo test test-all check bench lock
+# The words of this project: make demo, test, test-all, check, simulate. CI says the same ones (.ci/run).
+.PHONY: .venv demo test test-all check simulate bench lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,6 +35,10 @@ check: .venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest tests/test_tidy.py
+
+SEEDS ?= 300
+simulate: .venv
+	$(BIN)/standpipe simulate --seeds $(SEEDS)
 
 # Some ten minutes, on a machine that does nothing else; writes bench/RESULTS.md.
 bench: .venv

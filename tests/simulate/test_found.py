@@ -41,6 +41,7 @@ def test_a_house_that_is_closed_as_its_drive_begins_lets_go_of_who_follows() -> 
     ("seed", "mode"),
     [
         (93, "safety"),  # a process that is told to stop while somebody follows
+        (1032, "safety"),  # a tool that does not stop, of a turn that another process has ended meanwhile
     ],
 )
 def test_lives_that_went_wrong(seed: int, mode: Mode) -> None:

@@ -20,7 +20,7 @@ def simulate(seeds: int, first: int, seed: int | None, mode: SimulationMode | No
     if seeds < 1 or first < 0 or (seed is not None and seed < 0):
         raise UsageError("Seeds count from 0, and it takes at least one of them.")
     chosen = range(first, first + seeds) if seed is None else range(seed, seed + 1)
-    told = _Told(len(chosen), json)
+    told = Told(len(chosen), json)
     report = simulate_many(chosen, mode=mode, processes=2, told=told)
     told.end()
     if json:
@@ -30,25 +30,27 @@ def simulate(seeds: int, first: int, seed: int | None, mode: SimulationMode | No
     return DONE if report.clean else FAILED
 
 
-class _Told:
+class Told:
     """Hears of each seed, and says how far it is: in one line on a terminal, in some where nobody watches."""
 
     def __init__(self, seeds: int, json: bool) -> None:
+        """`seeds` is how many there will be."""
         self._seeds, self._json = seeds, json
         self._done, self._failed = 0, 0
         self._every = max(10, -(-seeds // LINES_MAX))
 
     def __call__(self, lived: Lived) -> None:
+        """One more is over."""
         self._done += 1
         if lived.failure is not None:
             self._failed += 1
             self.end()
             if self._json:
                 say_json({"failure": lived.failure}, indent=0)
-            for fault in lived.failure.faults if not self._json else ():
-                trouble(f"Seed {lived.seed}: {fault}")
-            if not self._json:
-                trouble(f"To live through it again: {lived.failure.command}")
+            else:
+                for fault in lived.failure.faults:
+                    trouble(f"Seed {lived.seed}: {fault}")
+                trouble(f"Live through it again with `{lived.failure.command}`.")
         if on_terminal() and not self._json:
             sys.stderr.write(f"\r{self._line()}")
             sys.stderr.flush()

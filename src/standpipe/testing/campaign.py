@@ -89,11 +89,13 @@ def simulate_many(
     mode: Mode | None = None,
     without: Collection[str] = (),
     processes: int = 1,
+    enough: int = SEEDS_MIN,
     told: Callable[[Lived], None] = lambda _: None,
 ) -> Report:
     """Live through these seeds, each in its mode or all in this one; `told` hears of each in their order.
 
-    `without` are faults that never strike (injectors.CLASSES). Uses at most PROCESSES_MAX processes.
+    `without` are faults that never strike (injectors.CLASSES). From `enough` seeds on, what was never reached is told. Uses at
+    most PROCESSES_MAX processes.
     """
     began = time.monotonic()
     coverage = {fault: Counter(dict.fromkeys(STATES, 0)) for fault in CLASSES}
@@ -112,7 +114,7 @@ def simulate_many(
         seeds=len(seeds),
         failures=tuple(failures),
         coverage={fault: dict(met) for fault, met in coverage.items()},
-        uncovered=tuple(never) if len(seeds) >= SEEDS_MIN else (),
+        uncovered=tuple(never) if len(seeds) >= enough else (),
         digest=digest(digests),
         elapsed_s=round(time.monotonic() - began, 1),
     )

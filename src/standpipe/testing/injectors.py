@@ -47,6 +47,8 @@ STATES = "idle", "planning", "model open", "tool open", "effect open", "scope op
 """What a session may be in when a fault meets it; several at once. Planning: its turn runs, and nothing is under way."""
 
 ARMED_SHARE = 0.5
+TOOL_WEIGHT = 5
+"""Tools are called rarely; where one is, it is mostly they that fail."""
 RATES = 0.01, 0.04, 0.12
 """How likely something strikes at a boundary, in a seed's share of lives."""
 
@@ -68,7 +70,7 @@ class Injectors:
         """What strikes at this boundary; empty for nothing. `now` in seconds from the start."""
         if not self._armed or now >= self.calm_at or self._random.random() >= self._rate:
             return ""
-        fitting = [fault for fault in self._armed if place in INJECTORS[fault]]
+        fitting = [f for f in self._armed if place in INJECTORS[f] for _ in range(TOOL_WEIGHT if f.startswith("tool") else 1)]
         return self._random.choice(fitting) if fitting else ""
 
     def allows(self, fault: str) -> bool:
