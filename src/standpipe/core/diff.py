@@ -21,9 +21,8 @@ from standpipe.core.shares import Shares
 SESSION = "session"
 """What events are about that are about no turn."""
 _CHANCE = {
-    *("accounts", "at", "base", "deadline_at", "digest", "effect", "elapsed_ms", "first_content_ms", "intent"),
-    *("key", "parent"),
-    *("recorded", "request", "revision", "session", "soft_at", "type", "undo", "until"),
+    *("accounts", "at", "base", "deadline_at", "digest", "effect", "elapsed_ms", "first_content_ms", "intent", "key"),
+    *("parent", "recorded", "request", "revision", "session", "soft_at", "type", "undo", "until"),
 }
 """Fields that follow from place, time or chance."""
 _REFERENCES = {"answers", "call_item", "item"}
