@@ -81,7 +81,7 @@ def test_a_document_that_is_set_changes_the_answer_and_diff_says_where(standpipe
     sound(standpipe, told.json["session"])
     shown = standpipe("show", told.json["session"]).out
     assert f"forked from {asked} at seq {told.json['at']}" in shown
-    assert "passages, set by operator" in shown
+    assert "1 passage, set by operator" in shown
 
 
 def test_a_session_does_not_differ_from_itself(standpipe: CommandLine, asked: str) -> None:
