@@ -10,11 +10,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
-from tests.golden.kept import FOLDER, Golden, kept
+from tests.golden.kept import Golden, file, kept
+from tests.simulate.sessions import FOLDER, TENANT, Stage
+from tests.simulate.sessions import told as played
+from tests.simulate.stories import QUESTION, Revising
 from tests.simulate.test_forks import forking
 from tests.simulate.test_poison import crashed, left_behind, resumed, says_yes
 from tests.simulate.virtual_house import Virtual
 
+from standpipe.core.events import RelationsChanged
+from standpipe.engine.access import change
+from standpipe.engine.erase import erase
+from standpipe.engine.house import House, Turn
 from standpipe.testing.quiet import QuietLoop
 from standpipe.testing.scenario import draw
 from standpipe.testing.world import World
@@ -56,6 +63,32 @@ def poison() -> Golden:
     return asyncio.run(kept("a poison session", world.log))
 
 
+def erased() -> Golden:
+    """A session whose right to a document came to its end between two turns, and which was erased afterwards."""
+
+    async def story(stage: Stage, house: House) -> Turn:
+        ending = "document:incidents/june.md#reader@user:local until 2023-11-14T22:15Z"
+        await stage.set_right(revoked=["incidents/june.md"])
+        await change(house.setup, RelationsChanged(TENANT, FOLDER, "command", (ending,)), "test")
+        await settled(house, await house.ask(QUESTION, docs=["docs"]))
+        await asyncio.sleep(300)
+        turn = await house.ask("And what did the checkout fail of in June?", session=(await stage.log.rows())[0].session)
+        await settled(house, turn)
+        (row,) = await stage.log.rows()
+        await erase(house.setup, row, None, "user:local")
+        return turn
+
+    stage, _ = played(Revising(), story)
+    return asyncio.run(kept("a right that ended, and a session that was erased", stage.log))
+
+
+async def settled(house: House, turn: Turn) -> None:
+    """Wait until a turn is over and remembered."""
+    await turn.wait()
+    while await house.resume(turn.session) is not None:
+        await asyncio.sleep(1)
+
+
 MADE: dict[str, Callable[[], Golden]] = {
     "forks": lambda: forks(57),
     "taken-back": lambda: life(18),
@@ -63,6 +96,7 @@ MADE: dict[str, Callable[[], Golden]] = {
     "cancelled": lambda: life(28, (30,)),
     "crashed": lambda: life(29, (30,)),
     "poison": poison,
+    "erased": erased,
 }
 """The golden logs by name."""
 
@@ -70,7 +104,7 @@ MADE: dict[str, Callable[[], Golden]] = {
 def main() -> None:
     """Make them all."""
     for name, make in MADE.items():
-        path = FOLDER / f"{PREFIX}-{name}.json"
+        path = file(f"{PREFIX}-{name}")
         data = msgspec.json.format(msgspec.json.encode(make()), indent=1)
         path.write_bytes(data + b"\n")
         print(f"{path}: {len(data)} bytes")

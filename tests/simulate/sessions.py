@@ -103,7 +103,7 @@ class Stage:
         self.loop = VirtualLoop()
         self.random = random or Random(0)
         self._names = Random("names")
-        self.access = MemoryAccess()
+        self.access = MemoryAccess(self.loop.now_ms)
         self.search = MemorySearch()
         self.opened = 0
         self.log = MemoryLog([self.access.project], gone=lambda owner: owner.pid < self.opened)
