@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
@@ -209,7 +210,8 @@ async def _unpark(stage: Stage, random: Random, house: House, row: SessionRow) -
     turn = fold(await stage.log.read(row.session)).turn
     asks = {ask.kind: ask.id for ask in turn.asks.values() if not ask.outcome} if turn is not None else {}
     if chance < 0.4 and "approval" in asks:
-        await house.approve(row.session, asks["approval"], USER, allow=chance < 0.3)
+        with contextlib.suppress(NotFound):  # too late, as it may be
+            await house.approve(row.session, asks["approval"], USER, allow=chance < 0.3)
     elif chance < 0.7 and "question" in asks:
         await house.ask("The second one.", session=row.session)
     else:
