@@ -226,6 +226,28 @@ MUTATIONS = [
         "if False:",
         "tests/core/test_admit.py::test_a_request_that_was_admitted_becomes_nothing_again",
     ),
+    # --- forks --------------------------------------------------------------------------------------------------------
+    Mutation(
+        "what the session forked from did is not done again",
+        "core/gate.py",
+        "            recorded=found,\n",
+        "            recorded=0,\n",
+        "tests/test_fork.py::test_an_effect_that_the_parent_had_after_the_cut_is_taken_from_its_log",
+    ),
+    Mutation(
+        "an effect that was open at the cut is in doubt in the fork",
+        "engine/fork.py",
+        "CallCancelled(call.id, LEFT, unknown=True)",
+        "CallCancelled(call.id, LEFT)",
+        "tests/test_fork.py::test_an_effect_that_was_open_at_the_cut_is_never_performed_again",
+    ),
+    Mutation(
+        "what the session forked from holds is not the fork's",
+        "core/inherit.py",
+        "            call.hold = NOTHING\n",
+        "            pass\n",
+        "tests/core/test_fork_rules.py::test_a_fork_holds_what_is_left_and_pays_for_what_follows",
+    ),
     # --- models and answers -------------------------------------------------------------------------------------------
     Mutation(
         "a reply without its terminal event is none",
