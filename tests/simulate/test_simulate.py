@@ -42,7 +42,7 @@ WANTED = (
     *(f"step {outcome}" for outcome in STEPS),
     *("deadline soft", "deadline hard", "judged accept", "judged resample", "call no longer wanted", "call not sent"),
     *("plan plan", "plan revise", "cancel soft", "cancel firm", "cancel hard", *SPECIALISTS),
-    *("for ask", "for undo", "call did not happen", "call unclear", "UnwindStarted", "an effect that stands"),
+    *("for ask", "for undo", "call did not happen", "call unclear", "UnwindStarted"),
 )
 
 

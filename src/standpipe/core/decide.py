@@ -99,16 +99,25 @@ def _settle(state: State, world: World, now: int) -> Facts:
 
 
 def _withdraw(state: State, world: World, now: int) -> Facts:
-    """What the principal may no longer read leaves the turn, with all that derives from it."""
-    if not world.access.denied:
+    """What the principal may no longer read leaves the turn, with all that derives from it.
+
+    So does what a model said that was shown such a thing, also if it may be read again by then: nobody wanted that reply.
+    """
+    turn = _turn(state)
+    if not world.access.denied and not turn.withdrawn:
         return ()
-    turn, record = _turn(state), Recorder(state.seq)
+    record = Recorder(state.seq)
     denied = [source for source in world.access.denied if source in turn.sources]
     if denied:
         gone = tuple(
             i.id for i in turn.items.values() if i.id not in turn.withdrawn and any(s in denied for s in i.label.sources)
         )
         record.add(e.ItemsWithdrawn(gone, tuple(denied), world.access.revision), f"house:{world.access.revoked}")
+    elif any(id in turn.shown for id in turn.withdrawn):
+        replied = [call for id in turn.live if (call := turn.calls.get(turn.steps[id].call)) and call.route and call.ended]
+        said = tuple(id for call in replied for id in call.items if id not in turn.withdrawn)
+        if said:
+            record.add(e.ItemsWithdrawn(said, (), world.access.revision), *(call.ended for call in replied))
     return record.events
 
 

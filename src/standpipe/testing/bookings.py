@@ -1,6 +1,6 @@
 """Simulated tools whose effects can be asked about or taken back, with every trouble that either can have.
 
-How each call goes is one of scenario.WAYS.
+How each call goes is one of scenario.WAYS, and how taking it back goes one of scenario.BACKS.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ class Counter:
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
         self._ways: dict[str, str] = {}
+        self._backs: dict[str, str] = {}
+
+    def expect(self, key: str, back: str) -> None:
+        """How it will go when somebody wants to take back what is done under a key."""
+        self._backs[key] = back
 
     async def take(self, name: str, asked: tuple[str, int, str], key: str) -> str:
         """Do it, after half of the time it takes."""
@@ -31,7 +36,7 @@ class Counter:
             raise ConnectionError("too early to say")
         self._outside.act(key, name, text)
         await asyncio.sleep(ms / 2000)
-        if way in ("silent", "lost", "shaky", "stuck") and name != "book":
+        if way in ("silent", "lost", "shaky", "stuck"):
             raise ConnectionError("no answer")
         return f"{name}: {text}"
 
@@ -47,11 +52,11 @@ class Counter:
 
     async def give_back(self, name: str, done: Done, key: str) -> str:
         """Take back what was done under `done.key`, under a key of its own."""
-        way = self._ways.get(done.key, "")
+        back = self._backs.get(done.key, "")
         await asyncio.sleep(0.2)
         if not self._outside.acted(done.key, name):
             self._outside.faults.append(f"{name} was to be taken back and had never happened")
-        if way == "stuck" or (way == "shaky" and self._outside.failures(key) < 1):
+        if back == "stuck" or (back == "shaky" and self._outside.failures(key) < 1):
             raise ConnectionError("not now")
         self._outside.act(key, name + UNDO, done.key)
         return "taken back"
@@ -79,13 +84,15 @@ def bookings(outside: Outside) -> tuple[Tool, ...]:
         return await counter.take("pay", (text, ms, way), idempotency_key)
 
     @tool(effect="write", timeout_s=5, compensate=unbook)
-    async def book(text: str, ms: int, way: str, idempotency_key: str = "") -> str:
+    async def book(text: str, ms: int, back: str, idempotency_key: str = "") -> str:
         """Books, and can take it back."""
-        return await counter.take("book", (text, ms, way), idempotency_key)
+        counter.expect(idempotency_key, back)
+        return await counter.take("book", (text, ms, "fine"), idempotency_key)
 
     @tool(effect="write", timeout_s=5, reconcile=shipped, compensate=unship)
-    async def ship(text: str, ms: int, way: str, idempotency_key: str = "") -> str:
+    async def ship(text: str, ms: int, way: str, back: str, idempotency_key: str = "") -> str:
         """Ships, can be asked and can take it back."""
+        counter.expect(idempotency_key, back)
         return await counter.take("ship", (text, ms, way), idempotency_key)
 
     return (pay, book, ship)

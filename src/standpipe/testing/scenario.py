@@ -24,7 +24,9 @@ BOOKINGS = ("pay", "book", "ship")
 """The tools whose effects can be asked about or taken back."""
 WAYS = ("fine", "fine", "silent", "early", "never", "lost", "shaky", "stuck")
 """How a call of them goes: `silent`, it acts and its answer is lost; `early`, it breaks off at first before it acts; `never`,
-always; `lost`, nobody can say afterwards; `shaky`, what follows it (asking, taking back) fails at first; `stuck`, always."""
+always; `lost`, nobody can say afterwards; `shaky`, asking fails at first; `stuck`, always."""
+BACKS = ("fine", "shaky", "stuck")
+"""How taking back what they did goes: it works, fails at first, or never works."""
 TYPED = "clerk"
 ROUTED = "smith"
 MOODS = {
@@ -110,7 +112,9 @@ def draw(seed: int) -> Scenario:
     moods = tuple(mood for mood, share in MOODS.items() if random.random() < share) if random.random() < 0.65 else ()
     policy = _policy(random, moods)
     documents = tuple(_document(random, n) for n in range(random.randint(2, 4)))
-    chats = tuple(_chat(random, seed, n, moods) for n in range(random.choice((1, 1, 1, 2))))
+    chats = tuple(
+        _chat(random, seed, n, moods) for n in range(random.choice((1, 2, 2, 2) if "ledger" in moods else (1, 1, 1, 2)))
+    )
     troubles = {name: random.choice((0.0, 0.0, 0.1, 0.4, 1.0)) for name in policy.models}
     return Scenario(
         seed=seed,

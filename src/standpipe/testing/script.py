@@ -14,7 +14,7 @@ import msgspec
 
 from standpipe.core.items import Answer, Item, Passage, Text, ToolCall
 from standpipe.core.tools import ToolSpec
-from standpipe.testing.scenario import BOOKINGS, WAYS, chance
+from standpipe.testing.scenario import BACKS, BOOKINGS, WAYS, chance
 
 Said = list[ToolCall | Text]
 TOOLS = (
@@ -268,14 +268,14 @@ def _task(random: Random, heard: Heard, name: str) -> dict[str, Any]:
 
 def _use(random: Random, heard: Heard) -> tuple[str, dict[str, Any]]:
     """A tool and arguments for it: a specialist mostly knows what it has."""
-    weights = (10, 5, 4, 2, 2, 4, 1, 1.5, 0.3, 1, 3, 4, 5, 3, 3, 3)
+    weights = (10, 5, 4, 2, 2, 4, 1, 1.5, 0.3, 1, 3, 4, 5, 3, 8, 4)
     known = [TASK not in heard.question or name in heard.offered for name in TOOLS]
     name = random.choices(TOOLS, [w if k else w * 0.02 for w, k in zip(weights, known, strict=True)])[0]
     if random.random() < 0.04:
         return "no_such_tool", {"x": 1}
     number = random.randint(0, 5)
     told = heard.passages[number % len(heard.passages)].text if heard.passages and random.random() < 0.4 else f"note {number}"
-    way = random.choice(WAYS)
+    way, back = random.choice(WAYS), random.choice(BACKS)
     ms = random.choice((0, 10, 250, 1_000, 2_500, 4_000, 6_500))
     arguments: dict[str, dict[str, Any]] = {
         "look": {"x": number, "ms": ms},
@@ -291,7 +291,9 @@ def _use(random: Random, heard: Heard) -> tuple[str, dict[str, Any]]:
         "incident": {"id": random.randint(1, 3)},
         "search": {"query": f"gauge reads {number} valve", "limit": random.randint(1, 4)},
         "read": {"source": f"page{number}.md"},
-        **{name: {"text": told, "ms": ms, "way": way} for name in BOOKINGS},
+        "pay": {"text": told, "ms": ms, "way": way},
+        "book": {"text": told, "ms": ms, "back": back},
+        "ship": {"text": told, "ms": ms, "way": way, "back": back},
     }
     chosen = arguments[name]
     return name, {**chosen, "surplus": True} if random.random() < 0.04 else chosen
