@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -175,6 +175,10 @@ class Log(Protocol):
     async def heads(self, session: str) -> tuple[int, str]:
         """The last seq of a log and the digest of its last stored frame; (0, "") for none."""
 
+    async def erase(self, tenant: str, hashes: Collection[str], seen: Mapping[str, int]) -> int:
+        """Delete item bodies, so that nothing of them is left in the store; how many there were. Those stay that a frame of the
+        tenant names which stands behind the seqs in `seen`, by session: who looked did not know of it."""
+
     async def chain(self) -> list[str]:
         """What is wrong with the stored chains (frames and commits) of all logs, a sentence each; empty: nothing."""
 
@@ -276,6 +280,9 @@ class Search(Protocol):
 
     async def remember(self, memory: Memory) -> None:
         """Keep a memory; the same id twice is once."""
+
+    async def forget(self, tenant: str, principal: str, ids: Collection[str]) -> None:
+        """Delete memories of a principal, so that nothing of them is left in the store."""
 
 
 # --- models and tools --------------------------------------------------------------------------------------------------

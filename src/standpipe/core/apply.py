@@ -320,6 +320,13 @@ def _memory_kept(state: State, fact: e.MemoryKept, seq: int) -> None:
     state.closed = [msgspec.structs.replace(c, remembered=True) if c.turn == fact.turn else c for c in state.closed]
 
 
+def _items_erased(state: State, fact: e.ItemsErased, seq: int) -> None:
+    gone = frozenset(fact.ids)
+    for n, closed in enumerate(state.closed):
+        kept = [item if item is not None and item.id not in gone else None for item in (closed.question, closed.answer)]
+        state.closed[n] = msgspec.structs.replace(closed, question=kept[0], answer=kept[1])
+
+
 def _of_the_house(state: State, fact: e.Fact, seq: int) -> None:
     """House facts change tables, not a session's state."""
 
@@ -348,6 +355,7 @@ _ROWS: dict[type, Callable[[State, Any, int], None]] = {
     e.AskExpired: _ask_expired,
     e.TurnEnded: _turn_ended,
     e.MemoryKept: _memory_kept,
+    e.ItemsErased: _items_erased,
     e.RelationsChanged: _of_the_house,
     e.FolderSynced: _of_the_house,
     **HALTS,

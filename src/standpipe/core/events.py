@@ -322,6 +322,12 @@ class SessionUnparked(Fact, frozen=True):
     request: str
 
 
+class ItemsErased(Fact, frozen=True):
+    """Somebody had these items erased: nobody is shown their bodies any more, and those are gone that nobody else holds."""
+
+    ids: tuple[str, ...]
+
+
 class MemoryKept(Fact, frozen=True):
     """What the turn produced can now be found by later ones."""
 
@@ -332,14 +338,14 @@ TurnFact = TurnRequested | TurnStarted | PlanPatched | AnswerJudged | TurnParked
 CallFact = CallGranted | CallRefused | CallCompleted | CallFailed | CallCancelled | CallInterrupted | HoldSettled | StepEnded
 ScopeFact = ScopeStarted | ScopeCancelled | ScopeEnded | UnwindStarted
 PersonFact = Asked | Answered | AskExpired | CancelRequested
-LogFact = SessionOpened | SessionForked | SessionParked | SessionUnparked | ItemsWithdrawn | MemoryKept
+LogFact = SessionOpened | SessionForked | SessionParked | SessionUnparked | ItemsWithdrawn | MemoryKept | ItemsErased
 SessionFact = TurnFact | CallFact | ScopeFact | PersonFact | LogFact
 HouseFact = RelationsChanged | FolderSynced
 AnyFact = SessionFact | HouseFact
 
 INPUTS: tuple[type[Fact], ...] = (
     *(SessionOpened, SessionForked, SessionParked, SessionUnparked, TurnRequested, Answered, CancelRequested),
-    *(CallCompleted, CallFailed, CallCancelled, CallInterrupted, MemoryKept, RelationsChanged, FolderSynced),
+    *(CallCompleted, CallFailed, CallCancelled, CallInterrupted, MemoryKept, ItemsErased, RelationsChanged, FolderSynced),
 )
 """Facts that come from outside: outcomes and admitted wishes. Every other fact is a decision, and replay re-makes it."""
 

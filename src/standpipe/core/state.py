@@ -194,10 +194,11 @@ class Turn(msgspec.Struct, gc=False):
 
 
 class Closed(msgspec.Struct, frozen=True, gc=False):
-    """A turn that is over, at constant size: its question and answer without bodies, how it ended, what it cost."""
+    """A turn that is over, at constant size: its question and answer without bodies (None once erased), how it ended, what it
+    cost."""
 
     turn: str
-    question: Item
+    question: Item | None
     answer: Item | None
     outcome: str
     reason: str

@@ -338,6 +338,9 @@ class _Audit:
         self._closed(turn, fact)
         self.must(set(fact.unknown) == self.unknown, "it does not tell which steps may have taken effect")
 
+    def erased(self, fact: e.ItemsErased) -> None:
+        self.must(fact.ids and self.turn is None and not self.asked, "nothing is erased, or something while a turn is at work")
+
     def kept(self, fact: e.MemoryKept) -> None:
         self.must(self.over.get(fact.turn), f"{fact.turn} has no answer to be kept, or it was kept before")
         self.over[fact.turn] = False
@@ -351,6 +354,7 @@ _OUTSIDE: dict[type, Callable[[_Audit, Any], None]] = {
     e.TurnStarted: _Audit.begun,
     e.TurnEnded: _Audit.ended,
     e.MemoryKept: _Audit.kept,
+    e.ItemsErased: _Audit.erased,
     e.CancelRequested: _Audit.cancelling,
     **dict.fromkeys((e.SessionParked, e.SessionUnparked), _Audit.halted),
 }

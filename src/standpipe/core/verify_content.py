@@ -44,6 +44,7 @@ class Content:
         self.shares, self.open = Shares(), dict[str, _Share]()
         self.asked: dict[str, e.TurnRequested] = {}
         self.known: dict[str, Item] = {}
+        self.erased = set[str]()
         self.gone: dict[Source, int] = {}
         self.revision = 0
 
@@ -60,7 +61,10 @@ class Content:
         for item in items:
             self.must(item.id.startswith(f"{self.seq}."), f"its item {item.id} is named after another event")
             self.known[item.id] = msgspec.structs.replace(item, body=None)
-        if isinstance(fact, e.TurnRequested):
+        if isinstance(fact, e.ItemsErased):
+            self.must(self.known.keys() >= set(fact.ids) and self.erased.isdisjoint(fact.ids), "it erases what is not there")
+            self.erased.update(fact.ids)
+        elif isinstance(fact, e.TurnRequested):
             self.asked[fact.turn] = fact
         elif isinstance(fact, e.TurnStarted):
             asked = self.asked.pop(fact.turn, None) or e.TurnRequested("", "", ())
@@ -106,6 +110,7 @@ class Content:
         self.must(all(chosen.why for chosen in manifest.added), "an item is shown without a reason")
         share.shown.difference_update(chosen.item for chosen in manifest.dropped)
         share.shown.update(chosen.item for chosen in manifest.added)
+        self.must(self.erased.isdisjoint(share.shown), "it is shown what was erased")
         share.shown_digest = manifest.digest
         for id in sorted(share.shown):
             known, owner = self.known.get(id), self.shares.owner.get(id, "")

@@ -151,6 +151,31 @@ class Store:
         except apsw.Error as error:
             raise store_error(self.path, error) from error
 
+    async def erase(self, fn: Callable[[apsw.Connection], T]) -> T:
+        """Like `write_off`, for a `fn` that deletes: no byte of what it deleted is left in the file, nor in the WAL unless
+        another process reads an old snapshot for long."""
+
+        def overwriting(con: apsw.Connection) -> T:
+            con.execute("PRAGMA secure_delete = ON").fetchall()
+            try:
+                return fn(con)
+            finally:
+                con.execute("PRAGMA secure_delete = OFF").fetchall()
+
+        done = await self.write_off(overwriting)
+        await asyncio.to_thread(self._cut) if not self.inline else self._cut()
+        return done
+
+    def _cut(self) -> None:
+        """Move the whole WAL into the database and leave it empty."""
+        with contextlib.nullcontext(self._writer) if self.inline else contextlib.closing(connect(self.path)) as con:
+            try:
+                con.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:
+                return  # the next checkpoint that gets to the end leaves it behind
+            except apsw.Error as error:
+                raise store_error(self.path, error) from error
+
     async def read_off(self, fn: Callable[[apsw.Connection], T]) -> T:
         """What `fn` reads, from one snapshot, in another thread: for reads that take longer than a few ms."""
         if self.inline:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from standpipe.core.events import Event, Frame
+from standpipe.core.events import Event, Frame, ItemsErased
 from standpipe.core.frames import items_of
 from standpipe.core.items import Item, Label, Source
 from standpipe.engine.lookup import object_of
@@ -31,6 +31,28 @@ def labels_of(event: Event) -> list[Label]:
 
 def _named(event: Event, name: str) -> list[Source]:
     return [source for source in getattr(event.fact, name, ()) if isinstance(source, Source)]
+
+
+def erased_in(frames: Iterable[Frame]) -> set[str]:
+    """The items that these frames say were erased."""
+    return {id for frame in frames for event in frame.events if isinstance(event.fact, ItemsErased) for id in event.fact.ids}
+
+
+def as_erased(frames: Sequence[Frame]) -> list[Frame]:
+    """The frames without bodies that they say were erased: those are still there where another session holds the same."""
+    gone = erased_in(frames)
+    return [
+        msgspec.structs.replace(frame, events=tuple(_blanked(event, gone) for event in frame.events)) if gone else frame
+        for frame in frames
+    ]
+
+
+def _blanked(event: Event, gone: set[str]) -> Event:
+    items = items_of(event)
+    if not any(item.id in gone for item in items):
+        return event
+    kept = tuple(msgspec.structs.replace(item, body=None) if item.id in gone else item for item in items)
+    return msgspec.structs.replace(event, fact=msgspec.structs.replace(event.fact, items=kept))
 
 
 def without(frame: Frame, closed: frozenset[Source]) -> Frame:

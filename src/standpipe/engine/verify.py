@@ -7,18 +7,22 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from standpipe.core.events import Frame
+from standpipe.core.frames import items_of
 from standpipe.core.tools import AgentSpec
 from standpipe.core.verify import ONCE, REPEATABLE, violations
+from standpipe.engine.show import erased_in
 from standpipe.errors import NotFound, StoreError
 from standpipe.ports import Log
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """How many sessions and events were looked at, and what is wrong, a sentence each."""
+    """How many sessions and events were looked at, and what is wrong, a sentence each. `erased` are item bodies that are not
+    there any more, as the logs say."""
 
     sessions: int
     events: int
     violations: tuple[str, ...]
+    erased: int = 0
 
 
 async def verify(log: Log, session: str | None = None) -> Verified:
@@ -29,6 +33,7 @@ async def verify(log: Log, session: str | None = None) -> Verified:
     names = [session] if session is not None else [row.session for row in await log.rows()]
     found, events = await log.chain(), 0
     known: dict[str, Mapping[str, str]] = {}
+    erased: set[str] = set()
     for name in names:
         try:
             frames = await log.read(name)
@@ -40,7 +45,12 @@ async def verify(log: Log, session: str | None = None) -> Verified:
             raise NotFound("There is no such session. `standpipe sessions` lists those that exist.")
         events += sum(len(frame.events) for frame in frames)
         found += [f"Session {name}, {text}" for text in violations(frames, known)]
-    return Verified(len(names), events, tuple(found))
+        gone = erased_in(frames)
+        for item in (item for frame in frames for event in frame.events for item in items_of(event) if item.body is None):
+            erased.add(item.hash)
+            if item.id not in gone:
+                found.append(f"Session {name}: the body of item {item.id} is gone, and nobody had it erased.")
+    return Verified(len(names), events, tuple(found), len(erased))
 
 
 async def _learn(log: Log, known: dict[str, Mapping[str, str]], frames: Iterable[Frame]) -> None:

@@ -270,6 +270,20 @@ def verify(session: AnySession = None, /, *, common: Common = COMMON) -> int:
 
 
 @app.command
+def erase(what: str, /, *, common: Common = COMMON) -> int:
+    """Erase what a session holds, or one item of it and the same content wherever its tenant has it. The log stays whole.
+
+    Parameters
+    ----------
+    what
+        A session's id or `last`, or with an item behind it (last/17.0, as `standpipe log` names it).
+    """
+    from standpipe.entrypoints import erasing
+
+    return _with_house(common, lambda house: erasing.erase(house, what, json=common.json))
+
+
+@app.command
 def doctor(*, common: Common = COMMON) -> int:
     """Check what Standpipe needs on this machine, and say what to do."""
     from standpipe.entrypoints import doctor as checks

@@ -36,10 +36,12 @@ async def verify(house: House, session: str | None, *, json: bool) -> int:
     row = await find(house, session) if session is not None else None
     found = await verified(house.ports.log, row.session if row is not None else None)
     if json:
-        say_json({"sessions": found.sessions, "events": found.events, "violations": found.violations})
+        erased = {"erased": found.erased} if found.erased else {}
+        say_json({"sessions": found.sessions, "events": found.events, "violations": found.violations, **erased})
     else:
         for line in found.violations:
             say(line)
         count = plural(len(found.violations), "violation") if found.violations else "no violation"
-        say(f"{plural(found.sessions, 'session')}, {plural(found.events, 'event')}: {count}")
+        gone = f", {found.erased} of {'its' if row is not None else 'their'} bodies erased" if found.erased else ""
+        say(f"{plural(found.sessions, 'session')}, {plural(found.events, 'event')}{gone}: {count}")
     return FAILED if found.violations else DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from standpipe.core.events import Frame
 from standpipe.core.relations import Problem, parse
 from standpipe.engine.house import NO_SESSION, House, Turn
-from standpipe.engine.show import hidden, labels_of, without
+from standpipe.engine.show import as_erased, hidden, labels_of, without
 from standpipe.errors import NotFound, Refused, UsageError
 from standpipe.ports import SessionRow
 
@@ -49,7 +49,9 @@ async def frames_for(house: House, row: SessionRow, principal: str | None, after
 
 
 async def seen_by(house: House, row: SessionRow, principal: str | None, frames: list[Frame]) -> list[Frame]:
-    """These frames as the principal may see them; nothing may be awaited between this and showing them."""
+    """These frames as the principal may see them, without what they say was erased; nothing may be awaited between this and
+    showing them."""
+    frames = as_erased(frames)
     if principal is None:
         return frames
     labels = {label for frame in frames for event in frame.events for label in labels_of(event)}

@@ -19,7 +19,7 @@ from standpipe.entrypoints.layout import attempts_of, calls_in, spent_line
 from standpipe.entrypoints.output import say, say_entry, say_heading, say_json
 from standpipe.entrypoints.places import depth_of, place_of
 from standpipe.entrypoints.session import find, frames_for, seen_by
-from standpipe.entrypoints.story import CallLine, PatchLine, ScopeLine, Story, about, lost_line, name_of, stories
+from standpipe.entrypoints.story import ERASED, CallLine, PatchLine, ScopeLine, Story, about, lost_line, name_of, stories
 from standpipe.entrypoints.words import money, one_line, plural, seconds, shortened
 from standpipe.ports import SessionRow
 
@@ -115,6 +115,8 @@ def _item(item: Item) -> str:
             what = f"{name}({about(arguments)})"
         case Text(text=text):
             what = f"“{shortened(text, 60)}”"
+        case None if item.hash:
+            what = ERASED
         case _:
             what = ", ".join(f"{s.path}@{s.version[:8]}" for s in item.label.sources[:2])
     return f"[{item.id} {item.kind} {what}]".replace(" ]", "]")

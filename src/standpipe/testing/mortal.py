@@ -6,7 +6,7 @@ They look at the machine each time, because a store that was opened anew is anot
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import apsw
@@ -183,6 +183,10 @@ class MortalLog(_Mortal):
         """As the log does."""
         return await self._use(self._machine.log.heads(session))
 
+    async def erase(self, tenant: str, hashes: Collection[str], seen: Mapping[str, int]) -> int:
+        """As the log does."""
+        return await self._use(self._machine.log.erase(tenant, hashes, seen))
+
     async def chain(self) -> list[str]:
         """As the log does."""
         return await self._use(self._machine.log.chain())
@@ -237,6 +241,10 @@ class MortalSearch(_Mortal):
         await self._life.meet("remember", "")
         await self._use(self._machine.search.remember(memory))
         self._life.cross("after remember")
+
+    async def forget(self, tenant: str, principal: str, ids: Collection[str]) -> None:
+        """As the index does."""
+        await self._use(self._machine.search.forget(tenant, principal, ids))
 
 
 class MortalModels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -180,6 +180,14 @@ class MemoryLog:
         """The last seq of a log and the digest of its last stored frame; (0, "") for none."""
         log = self._sessions.get(session)
         return (log.seq, log.head) if log else (0, "")
+
+    async def erase(self, tenant: str, hashes: Collection[str], seen: Mapping[str, int]) -> int:
+        """Delete item bodies; how many there were. What frames behind the seqs in `seen` name stays."""
+        late: set[str] = set()
+        for session in [name for name, log in self._sessions.items() if log.tenant == tenant]:
+            late |= hashes_of(await self.read(session, seen.get(session, 0), bodies=False))
+        gone = [self._bodies.pop((tenant, hash), None) for hash in set(hashes) - late]
+        return sum(body is not None for body in gone)
 
     def listen(self, session: str, hear: Hear) -> Callable[[], None]:
         """Have `hear` told of each frame of the session from now on, until what is returned is called."""

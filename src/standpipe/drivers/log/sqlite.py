@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -143,8 +143,9 @@ class SqliteLog:
             for session, seq in _typed(con.execute(tables.HEADS_OF, (tenant,)).fetchall()):
                 if seq > seen.get(session, 0):
                     late |= hashes_of(_stored(con, session, (seen.get(session, 0), None), SEQ_MAX))
+            before = con.total_changes()
             con.executemany(tables.ERASE_BODY, [(tenant, hash) for hash in set(hashes) - late])
-            return con.total_changes()
+            return con.total_changes() - before
 
         return await self._store.erase(erase)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 
 import msgspec
@@ -84,6 +84,14 @@ class MemorySearch:
         number = self._add("", Document(memory.id, digest_bytes(memory.text.encode()), memory.text))
         document = msgspec.structs.replace(self._documents[number], memory=True)
         kept[number] = Remembered(document, memory.folders, memory.sources)
+
+    async def forget(self, tenant: str, principal: str, ids: Collection[str]) -> None:
+        """Delete memories of a principal."""
+        kept = self._memories.get((tenant, principal), {})
+        for number in [number for number, memory in kept.items() if memory.document.path in ids]:
+            del kept[number], self._stored[number], self._documents[number]
+            for postings in self._postings.values():
+                postings.pop(number, None)
 
     def _add(self, folder: str, document: Document) -> int:
         number = next(self._numbers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -115,6 +115,19 @@ class SqliteSearch:
                 con.execute(tables.ADD_MEMORY, (number, folders.decode(), sources.decode()))
 
         await self._store.write(write)
+
+    async def forget(self, tenant: str, principal: str, ids: Collection[str]) -> None:
+        """Delete memories of a principal, so that nothing of them is left in the file."""
+
+        def forget(con: apsw.Connection) -> None:
+            shelf, _ = _one(con, tables.SHELF, tenant, "", principal) or (0, 0)
+            for row in [_one(con, tables.CURRENT_OF, shelf, id) for id in ids]:
+                for statement in tables.FORGET if row is not None else ():
+                    con.execute(statement, (row[0],))
+            con.execute(tables.TURN, (shelf,))
+
+        if ids:
+            await self._store.erase(forget)
 
     async def _prepare(self, place: _Place, part: _Part | None) -> _Chunk | None:
         return await self._store.read_off(partial(_prepared, place=place, part=part)) if part is not None else None

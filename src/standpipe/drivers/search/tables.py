@@ -48,6 +48,11 @@ MEMORIES = (
     "SELECT d.id, d.path, d.lengths, m.folders, m.sources FROM documents d JOIN memories m ON m.document = d.id"
     " WHERE d.shelf = ?"
 )
+FORGET = (
+    "DELETE FROM postings WHERE document = ?1 AND shelf = (SELECT shelf FROM documents WHERE id = ?1)",
+    *(f"DELETE FROM {table} WHERE document = ?1" for table in ("memories", "texts")),
+    "DELETE FROM documents WHERE id = ?1",
+)
 ADD_MEMORY = "INSERT INTO memories (document, folders, sources) VALUES (?, ?, ?)"
 
 POSTINGS = "SELECT document, pairs FROM postings WHERE shelf = ? AND term = ?"

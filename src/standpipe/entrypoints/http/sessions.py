@@ -16,7 +16,7 @@ from standpipe.core.explain import why as explained
 from standpipe.core.ids import digest_bytes, turn_id
 from standpipe.core.items import Source, Text, encode_body
 from standpipe.engine.house import Turn
-from standpipe.engine.show import hidden, labels_of, without
+from standpipe.engine.show import as_erased, hidden, labels_of, without
 from standpipe.entrypoints.http import schema
 from standpipe.entrypoints.http.auth import Caller
 from standpipe.entrypoints.http.events import Heard, answer_parts, session_parts, turn_parts
@@ -107,7 +107,7 @@ async def _cancelled(log: Log, session: str, turn: str) -> bool:
 async def why(front: Front, request: Request, caller: Caller) -> ASGIApp:
     """What led to an answer, or to a part of it."""
     row, of = await front.owned(request.path_params["id"], caller), part_of(request)
-    frames = await front.log.read(row.session)
+    frames = as_erased(await front.log.read(row.session))
     labels = {label for frame in frames for event in frame.events for label in labels_of(event)}
 
     def nodes(closed: frozenset[Source]) -> list[Node]:
