@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import assert_never
 
 import msgspec
@@ -22,18 +22,17 @@ from standpipe.core.details import NOT_SENT, UNDO
 from standpipe.core.events import CallGranted, CallInterrupted, Event, Frame, MemoryKept, WorldRecord
 from standpipe.core.house_facts import RelationsChanged
 from standpipe.core.ids import HOUSE
+from standpipe.core.lookups import lookups, nothing_new
 from standpipe.core.pending import Approve, Command, Perform, Remember, open_turns, pending, performed, wakes
 from standpipe.core.permit import tool_of
 from standpipe.core.record import Recorder
 from standpipe.core.state import Call, State, share_of
-from standpipe.core.tools import AgentSpec
 from standpipe.core.world import Access, World
 from standpipe.engine.beside import remember, row_of
-from standpipe.engine.lookup import Static, recorded
+from standpipe.engine.lookup import Static, look_up, recorded
 from standpipe.engine.opening import opened
 from standpipe.engine.perform import Outcome, Ports, job, lapsed, perform, timed_out
 from standpipe.engine.recall import recall
-from standpipe.engine.standing import look
 from standpipe.engine.works import GRACE_MS, Works
 from standpipe.errors import NotFound, StoreError
 from standpipe.ports import Append, Appended, Approvals, Fenced, Owner
@@ -100,7 +99,6 @@ class _Drive:
     def __init__(self, setup: Setup, session: str, fence: int, unrecorded: list[Result]) -> None:
         self.setup, self.session, self.fence, self.unrecorded = setup, session, fence, unrecorded
         self.state = State()
-        self.fixed = setup.fixed
         self.works: Works[Result] = Works(setup.ports.clock)
         self.mine: set[str] = set()
         self.heard: list[Frame | None] = []
@@ -162,17 +160,18 @@ class _Drive:
             inputs = self._inputs(arrived, now)
             for event in inputs:
                 apply(state, event)
-            looked = await look(setup.ports, setup.fixed, state, now)
-            self.fixed = looked.fixed
-            decisions, moves = conclude(state, looked.world, now)
+            asked = lookups(state, setup.fixed.agents, setup.fixed.policy, "", now)
+            world = await look_up(setup.ports.log, setup.ports.search, setup.ports.access, setup.fixed, asked)
+            decisions, moves = conclude(state, world, now)
             events = (*inputs, *decisions)
             if not events:
                 return False
-            answer = await setup.ports.log.append(self._append(events, looked.world, moves, now))
+            answer = await setup.ports.log.append(self._append(events, world, moves, now))
             match answer:
                 case Appended():
                     self.mine.update(e.fact.call for e in events if isinstance(e.fact, CallGranted))
-                    return not looked.answers(state, now)
+                    known = nothing_new(state) or asked.covers(lookups(state, setup.fixed.agents, setup.fixed.policy, "", now))
+                    return not known
                 case Fenced():
                     raise Lost(self.session)
                 case _:
@@ -217,7 +216,7 @@ class _Drive:
     def _append(self, events: tuple[Event, ...], world: World | None, moves: list[Move], now: int) -> Append:
         """The append of these events; without a world where they only say what came in, and nothing was decided."""
         setup, state = self.setup, self.state
-        record, parts = recorded(world, self.fixed) if world is not None else (WorldRecord(), {})
+        record, parts = recorded(world, setup.fixed) if world is not None else (WorldRecord(), {})
         return Append(
             session=self.session,
             tenant=state.tenant,
@@ -242,7 +241,7 @@ class _Drive:
             if isinstance(command, Perform) and command.call not in self.mine:
                 raise Lost(self.session)
             until = self._call(command.call).deadline_at if isinstance(command, Perform) else None
-            self.works.begin(command, self._do(command, self.fixed.agents), until)
+            self.works.begin(command, self._do(command), until)
             if isinstance(command, Perform):
                 self.mine.discard(command.call)  # it is running, and then it is over: nobody asks again
         for command, doing in self.works.running.items():
@@ -274,20 +273,20 @@ class _Drive:
         turn = share_of(self.state, command.ask).turn
         return self.setup.approve is not None and turn is not None and turn.asks[command.ask].kind == "approval"
 
-    async def _do(self, command: Command, agents: Mapping[str, AgentSpec]) -> None:
+    async def _do(self, command: Command) -> None:
         """Do what is owed. Until its result is taken the command counts as running, so that nothing is done twice."""
         try:
-            self.works.take(command, await self._done(command, agents))
+            self.works.take(command, await self._done(command))
         except Exception as trouble:
             self.works.take(command, trouble)
         except asyncio.CancelledError:  # a person is not waited for any more; a call says itself that it was given up
             self.works.take(command, None)
             raise
 
-    async def _done(self, command: Command, agents: Mapping[str, AgentSpec]) -> Result:
+    async def _done(self, command: Command) -> Result:
         match command:
             case Perform():
-                return await self._called(command, agents)
+                return await self._called(command)
             case Remember():
                 closed = next(c for c in self.state.closed if c.turn == command.turn)
                 await remember(self.setup.ports.log, self.setup.ports.search, self.state, closed)
@@ -297,12 +296,11 @@ class _Drive:
             case _:
                 assert_never(command)
 
-    async def _called(self, command: Perform, agents: Mapping[str, AgentSpec]) -> Outcome:
-        """Perform a call, with the agents that it was granted with."""
+    async def _called(self, command: Perform) -> Outcome:
         call = self._call(command.call)
         if call.route is not None and call.target not in self.setup.fixed.policy.models:
             return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
-        work = job(self.state, agents, call, self.fence)
+        work = job(self.state, self.setup.fixed.agents, call, self.fence)
         try:
             if lapsed(self.setup.ports, work) and self.setup.ports.log.lease(self.session).fence == self.fence:
                 # The process stood still, and nobody took over: the lease is renewed; `perform` looks at it once more.
