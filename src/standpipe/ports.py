@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -86,10 +86,12 @@ class Short(msgspec.Struct, frozen=True, gc=False):
 
 
 class Heads(msgspec.Struct, frozen=True, gc=False):
-    """Of one tenant: the house-log seq of its newest relation change, and of its newest revocation."""
+    """Of one tenant: the house-log seq of its newest relation change, and of its newest revocation; and the newest instant (ms)
+    at which a relation ended that no fact has put out of force so far (0: none)."""
 
     revision: int = 0
     revoked: int = 0
+    lapsed: int = 0
 
 
 class Owner(msgspec.Struct, frozen=True, gc=False):
@@ -194,9 +196,13 @@ class Rights(Protocol):
     def allows(self, object: str, relation: str = "reader") -> bool:
         """Whether `object` ("document:a/b.md", "incident:7") has `relation` to the principal."""
 
+    def filter(self, objects: Iterable[str], relation: str = "reader") -> list[str]:
+        """Those of the objects that have `relation` to the principal, in their order."""
+
 
 class AccessStore(Protocol):
-    """Relations, as the house log's RelationsChanged facts add up to; it is written only by appending those."""
+    """Relations, as the house log's facts of them add up to; it is written only by appending those. A relation that ended is
+    not counted from that instant on, whether or not a fact says so yet."""
 
     def heads(self, tenant: str) -> Heads:
         """The tenant's newest revision and revocation in the store now, over all processes: one synchronous read."""
@@ -206,7 +212,7 @@ class AccessStore(Protocol):
         that the tenant's revision is `revision`, those of this one, or of a newer one."""
 
     async def relations(self, tenant: str, namespace: str) -> list[str]:
-        """All relations in force, in canonical text, sorted."""
+        """All relations and definitions in force, in canonical text, sorted; those that ended until a fact says so, too."""
 
     async def applied(self, tenant: str, namespace: str) -> list[str] | None:
         """What the namespace's access.rel said when it was last applied; None if it never had one."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from standpipe.core.events import Event, FolderSynced, HouseFact, RelationsChanged
 from standpipe.core.ids import HOUSE
-from standpipe.core.relations import graph, reach
+from standpipe.core.rights import graph, reach
 from standpipe.drivers.access.memory import MemoryAccess
 from standpipe.drivers.access.sqlite import SqliteAccess
 from standpipe.drivers.log import tables
@@ -319,6 +319,6 @@ def expected(frames: list[list[HouseFact]]) -> list[object]:
             found.append(sorted(in_force[namespace]))
             found.append(applied.get(namespace))
             governed = [kind for place, kind in open_before if place == namespace]
-            held = reach(graph(in_force[namespace]), "user:ana", 0, namespace, governed)
+            held = reach(graph(in_force[namespace], 0, namespace, governed), "user:ana")
             found += [held.allows(object) for object in ("document:hr/a.md", "document:a.md", "incident:7")]
     return found

@@ -357,6 +357,7 @@ _ROWS: dict[type, Callable[[State, Any, int], None]] = {
     e.MemoryKept: _memory_kept,
     e.ItemsErased: _items_erased,
     e.RelationsChanged: _of_the_house,
+    e.RelationsLapsed: _of_the_house,
     e.FolderSynced: _of_the_house,
     **HALTS,
 }

@@ -13,6 +13,7 @@ from standpipe.core.details import Effect, Fault, Manifest, Passed, Permit, Reco
 from standpipe.core.house_facts import Fact as Fact  # noqa: PLC0414
 from standpipe.core.house_facts import FolderSynced as FolderSynced  # noqa: PLC0414
 from standpipe.core.house_facts import RelationsChanged as RelationsChanged  # noqa: PLC0414
+from standpipe.core.house_facts import RelationsLapsed as RelationsLapsed  # noqa: PLC0414
 from standpipe.core.items import Item, Source
 from standpipe.core.world import Access
 
@@ -340,7 +341,7 @@ ScopeFact = ScopeStarted | ScopeCancelled | ScopeEnded | UnwindStarted
 PersonFact = Asked | Answered | AskExpired | CancelRequested
 LogFact = SessionOpened | SessionForked | SessionParked | SessionUnparked | ItemsWithdrawn | MemoryKept | ItemsErased
 SessionFact = TurnFact | CallFact | ScopeFact | PersonFact | LogFact
-HouseFact = RelationsChanged | FolderSynced
+HouseFact = RelationsChanged | RelationsLapsed | FolderSynced
 AnyFact = SessionFact | HouseFact
 
 INPUTS: tuple[type[Fact], ...] = (

@@ -10,7 +10,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, gc=False):
 
 
 class RelationsChanged(Fact, frozen=True):
-    """Relations of a namespace (a folder, or empty for the tenant) were granted and revoked, in canonical text.
+    """Relations and definitions of a namespace (a folder, or empty for the tenant) were granted and revoked, in canonical text.
 
     `origin` is "file" (then `applied` is all that the file now says) or "command".
     """
@@ -21,6 +21,13 @@ class RelationsChanged(Fact, frozen=True):
     granted: tuple[str, ...] = ()
     revoked: tuple[str, ...] = ()
     applied: tuple[str, ...] = ()
+
+
+class RelationsLapsed(Fact, frozen=True):
+    """Every relation of the tenant with an end not after `until` (ms) is out of force; written when somebody needs to know."""
+
+    tenant: str
+    until: int
 
 
 class FolderSynced(Fact, frozen=True):

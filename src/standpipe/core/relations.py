@@ -1,37 +1,50 @@
-"""Who may do what with which thing: the text of relations, what they add up to for a principal, and why.
+"""Who may do what with which thing: the text of relations and of an access.rel, and what a new text of it changes.
 
 A relation `document:hr/*#reader@group:hr#member` reads: whoever is a `member` of `group:hr` is a `reader` of every
-document under `hr/`. Relations only ever grant; taking a right away is removing a relation. This is the model of Zanzibar
-(Pang et al., USENIX ATC 2019) without rewrite rules, with `*` in place of a hierarchy of objects.
+document under `hr/`. With ` until 2026-12-01T00:00Z` behind it, it holds before that instant. What definitions (`definitions`)
+make of relations, `rights` knows. This is the model of Zanzibar (Pang et al., USENIX ATC 2019), with `*` in place of a
+hierarchy of objects.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 
 import msgspec
+
+from standpipe.core.definitions import Contradiction, Definition, Node, contradiction, is_definition, parse_definition
 
 _NAME = r"[a-z][a-z0-9_-]*"
 _THING = re.compile(rf"{_NAME}:(?P<id>.+)", re.DOTALL)
 _SPLIT = re.compile(rf"(?P<object>.+?)#(?P<relation>{_NAME})@(?P<subject>{_NAME}:[^#]*)(?:#(?P<via>.*))?", re.DOTALL)
+_UNTIL = re.compile(r"(?P<bare>.*\S)\s+until\s+(?P<instant>\d{4}-\S*)", re.DOTALL)
+_INSTANT = "after `until` an instant, as in 2026-12-01T00:00Z"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COMMENT = re.compile(r"(?:^|\s)//.*$")
 _FORM = "TYPE:ID#RELATION@SUBJECT, as in document:hr/*#reader@group:hr#member"
 _SHOWN = 100
 
 
 class Relation(msgspec.Struct, frozen=True, order=True):
-    """`subject` (with `via`: whoever has relation `via` to it) has `relation` to `object`. Canonical: equal means same."""
+    """`subject` (with `via`: whoever has relation `via` to it) has `relation` to `object`, before the instant `until` (ms since
+    1970, whole seconds; 0: for good). Canonical: equal means same."""
 
     object: str
     relation: str
     subject: str
     via: str = ""
+    until: int = 0
 
     @property
     def text(self) -> str:
         """The canonical text, which `parse` turns back into this relation."""
+        return f"{self.bare}{f' until {instant_text(self.until)}' if self.until else ''}"
+
+    @property
+    def bare(self) -> str:
+        """The canonical text without its end."""
         return f"{self.object}#{self.relation}@{self.subject}{'#' if self.via else ''}{self.via}"
 
 
@@ -47,26 +60,87 @@ def parse(text: str, line: int = 1) -> Relation | Problem:
     """One relation. `*` stands for any characters, `/` too, in the object; as the whole id of a subject, for everybody
     of that type (`user:*`)."""
     text = text.strip()
-    split = _SPLIT.fullmatch(text)
+    ends = _UNTIL.fullmatch(text)
+    split = _SPLIT.fullmatch(ends["bare"] if ends is not None else text)
     if split is None:
         return Problem(line, _shown(text), _FORM)
-    relation = Relation(_collapsed(split["object"]), split["relation"], _collapsed(split["subject"]), split["via"] or "")
+    until = _instant(ends["instant"]) if ends is not None else 0
+    if until is None:
+        return Problem(line, _shown(text), _INSTANT)
+    named = _collapsed(split["object"]), split["relation"], _collapsed(split["subject"]), split["via"] or ""
+    relation = Relation(*named, until)
     wrong = _wrong_object(relation.object) or _wrong_subject(relation, split["via"])
     return Problem(line, _shown(text), wrong) if wrong else relation
 
 
+def read(text: str, line: int = 1) -> Relation | Definition | Problem:
+    """What a line of an access.rel says: a relation or a definition."""
+    if not is_definition(text):
+        return parse(text, line)
+    found = parse_definition(text)
+    return Problem(line, _shown(text.strip()), found) if isinstance(found, str) else found
+
+
 def parse_access_file(text: str) -> tuple[str, ...] | Problem:
-    """The relations of an access.rel in canonical text, sorted, each once; or what is wrong with its first bad line."""
-    relations: set[str] = set()
+    """What an access.rel says in canonical text, sorted, each once; or what is wrong with its first bad line.
+
+    A thing is defined once, and what it defines has a meaning together with the relations (`contradiction`).
+    """
+    lines: dict[str, int] = {}
+    defined: dict[Node, str] = {}
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         bare = _COMMENT.sub("", line.rstrip("\r")).strip()
         if not bare:
             continue
-        parsed = parse(bare, number)
-        if isinstance(parsed, Problem):
-            return parsed
-        relations.add(parsed.text)
-    return tuple(sorted(relations))
+        said = read(bare, number)
+        if isinstance(said, Problem):
+            return said
+        if isinstance(said, Definition) and defined.setdefault(said.node, said.text) != said.text:
+            already = lines[defined[said.node]]
+            return Problem(number, _shown(bare), f"one definition of {'#'.join(said.node)}; it is defined in line {already}")
+        lines.setdefault(said.text, number)
+    wrong = inconsistent(lines)
+    if wrong is not None:
+        return Problem(lines[wrong.text], _shown(wrong.text), wrong.expected)
+    return tuple(sorted(lines))
+
+
+def inconsistent(texts: Iterable[str]) -> Contradiction | None:
+    """Which of these definitions has no meaning together with the relations, or None."""
+    if not any(is_definition(text) for text in texts):
+        return None
+    return contradiction(*_parted(texts))
+
+
+def _parted(texts: Iterable[str]) -> tuple[Mapping[Node, Definition], Mapping[tuple[Node, Node], str]]:
+    """Definitions by what they define, and one relation for each way that sets of principals lead from type to type."""
+    definitions: dict[Node, Definition] = {}
+    edges: dict[tuple[Node, Node], str] = {}
+    for text in texts:
+        said = read(text)
+        if isinstance(said, Definition):
+            definitions[said.node] = said
+        elif isinstance(said, Relation) and said.via:
+            edges.setdefault(((type_of(said.object), said.relation), (type_of(said.subject), said.via)), text)
+    return definitions, edges
+
+
+def replaced(in_force: Collection[str], granted: Iterable[str]) -> frozenset[str]:
+    """What granting these puts out of force: the same relation with another end, another definition of the same."""
+    keys = {_key(text) for text in granted}
+    return frozenset(text for text in in_force if _key(text) in keys).difference(granted)
+
+
+def meant(in_force: Collection[str], revoked: Iterable[str]) -> frozenset[str]:
+    """What in force is meant by these: a relation without an end means it with any."""
+    wanted = frozenset(revoked)
+    return frozenset(text for text in in_force if text in wanted or _bare(text) in wanted)
+
+
+def instant_text(instant: int) -> str:
+    """An instant (ms since 1970) in UTC, without seconds where it is a whole minute."""
+    moment = datetime.fromtimestamp(instant // 1_000, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='seconds' if moment.second else 'minutes')}Z"
 
 
 def difference(
@@ -75,11 +149,13 @@ def difference(
     """What a new access.rel grants and revokes: only what it says differently from when it was last applied (None: never).
 
     So a relation that a command revoked stays revoked while the file goes on saying it, and one that a command granted
-    stays granted as long as the file never said it.
+    stays granted as long as the file never said it, or says it anew with another end.
     """
     before = frozenset(applied or ())
-    granted = {relation for relation in says if relation not in before and relation not in in_force}
+    new = {relation for relation in says if relation not in before}
+    granted = {relation for relation in new if relation not in in_force}
     revoked = {relation for relation in before if relation not in says and relation in in_force}
+    revoked |= {relation for relation in replaced(in_force, new) if relation not in says}
     return tuple(sorted(granted)), tuple(sorted(revoked))
 
 
@@ -88,124 +164,13 @@ def type_of(thing: str) -> str:
     return thing.partition(":")[0]
 
 
-class Graph(msgspec.Struct, frozen=True):
-    """Relations by their subject, and the (object, relation) pairs that stand as subjects of others."""
-
-    by_subject: dict[tuple[str, str], tuple[Relation, ...]]
-    usersets: tuple[tuple[str, str], ...]
-
-
-def graph(relations: Iterable[str]) -> Graph:
-    """The graph of relations in canonical text; raises ValueError for one that is not a relation."""
-    found: dict[tuple[str, str], list[Relation]] = {}
-    for text in sorted(relations):
-        parsed = parse(text)
-        if isinstance(parsed, Problem):
-            raise ValueError(f"not a relation: {text!r}")
-        found.setdefault((parsed.subject, parsed.via), []).append(parsed)
-    return Graph(
-        by_subject={subject: tuple(sorted(these)) for subject, these in found.items()},
-        usersets=tuple(sorted(subject for subject in found if subject[1])),
-    )
-
-
-class Reach(msgspec.Struct):  # not frozen only because the port's Rights has a revision that could be set
-    """What one principal may do in one namespace at one revision.
-
-    A folder's documents need a relation once the folder is governed. In the namespace of the whole tenant (empty), a type
-    of object is governed as soon as a relation of it was ever recorded there, and open to everybody before.
-    """
-
-    revision: int
-    namespace: str
-    governed: frozenset[str]
-    exact: dict[str, frozenset[str]]
-    prefixes: dict[str, dict[int, frozenset[str]]]
-    patterns: dict[str, tuple[tuple[str, ...], ...]]
-
-    def allows(self, object: str, relation: str = "reader") -> bool:
-        """Whether the principal has `relation` to `object`."""
-        kind = type_of(object)
-        if kind not in self.governed and (not self.namespace or kind == "document"):
-            return True
-        if object in self.exact.get(relation, ()):
-            return True
-        for length, prefixes in self.prefixes.get(relation, _NO_PREFIXES).items():
-            if object[:length] in prefixes:
-                return True
-        return any(_matches(pattern, object) for pattern in self.patterns.get(relation, ()))
-
-
-_NO_PREFIXES: dict[int, frozenset[str]] = {}
-
-
-def reach(relations: Graph, principal: str, revision: int, namespace: str, governed: Iterable[str]) -> Reach:
-    """All that `principal` has by these relations, through any depth of groups, circles included."""
-    exact: dict[str, set[str]] = {}
-    prefixes: dict[str, dict[int, set[str]]] = {}
-    patterns: dict[str, list[tuple[str, ...]]] = {}
-    for step, _ in _reached(relations, principal):
-        parts = step.object.split("*")
-        if len(parts) == 1:
-            exact.setdefault(step.relation, set()).add(step.object)
-        elif len(parts) == 2 and not parts[1]:
-            prefixes.setdefault(step.relation, {}).setdefault(len(parts[0]), set()).add(parts[0])
-        else:
-            patterns.setdefault(step.relation, []).append(tuple(parts))
-    return Reach(
-        revision=revision,
-        namespace=namespace,
-        governed=frozenset(governed),
-        exact={relation: frozenset(objects) for relation, objects in exact.items()},
-        prefixes={relation: {n: frozenset(p) for n, p in by_length.items()} for relation, by_length in prefixes.items()},
-        patterns={relation: tuple(these) for relation, these in patterns.items()},
-    )
-
-
-def explain(relations: Graph, principal: str, object: str, relation: str = "reader") -> tuple[str, ...]:
-    """A shortest chain of relations by which `principal` has `relation` to `object`, the granting one first; empty: none."""
-    came: dict[Relation, Relation | None] = {}
-    for step, before in _reached(relations, principal):
-        came[step] = before
-        if step.relation == relation and _matches(tuple(step.object.split("*")), object):
-            chain: list[str] = []
-            link: Relation | None = step
-            while link is not None:
-                chain.append(link.text)
-                link = came[link]
-            return tuple(chain)
-    return ()
-
-
 def within(patterns: Iterable[str], path: str) -> bool:
     """Whether a path fits one of the patterns (`*` is any characters, `/` too); without patterns all do."""
     some = tuple(patterns)
-    return not some or any(_matches(tuple(_collapsed(pattern).split("*")), path) for pattern in some)
+    return not some or any(matches(tuple(_collapsed(pattern).split("*")), path) for pattern in some)
 
 
-def _reached(relations: Graph, principal: str) -> Iterator[tuple[Relation, Relation | None]]:
-    """Every relation that grants the principal something, nearest first, and the one that led to it."""
-    seen: set[tuple[str, str]] = set()
-    # A principal is a plain thing: no relation has `group:hr#member`, a set of principals, as a subject of that name.
-    waiting: deque[tuple[tuple[str, str], Relation | None]] = deque()
-    for subject in dict.fromkeys((principal, f"{type_of(principal)}:*")):
-        seen.add((subject, ""))
-        waiting.append(((subject, ""), None))
-    while waiting:
-        subject_key, before = waiting.popleft()
-        for step in relations.by_subject.get(subject_key, ()):
-            yield step, before
-            held = [(step.object, step.relation)]
-            if "*" in step.object:
-                parts = tuple(step.object.split("*"))
-                held = [u for u in relations.usersets if u[1] == step.relation and _matches(parts, u[0])]
-            for userset in held:
-                if userset not in seen:
-                    seen.add(userset)
-                    waiting.append((userset, step))
-
-
-def _matches(parts: tuple[str, ...], text: str) -> bool:
+def matches(parts: tuple[str, ...], text: str) -> bool:
     """Whether `text` is the parts with anything between them; greedy from the left, so never more than linear in parts."""
     first, *middle = parts
     if not middle:
@@ -220,6 +185,28 @@ def _matches(parts: tuple[str, ...], text: str) -> bool:
             return False
         at += len(part)
     return True
+
+
+def _instant(text: str) -> int | None:
+    """Milliseconds since 1970 of a whole second after it, if the text names one with its zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None or moment.microsecond or moment <= _EPOCH:
+        return None
+    return int((moment - _EPOCH).total_seconds()) * 1_000
+
+
+def _bare(text: str) -> str:
+    said = read(text)
+    return said.bare if isinstance(said, Relation) else text
+
+
+def _key(text: str) -> str:
+    """The same for all that can only stand in each other's place."""
+    said = read(text)
+    return "#".join(said.node) if isinstance(said, Definition) else _bare(text)
 
 
 def _collapsed(thing: str) -> str:

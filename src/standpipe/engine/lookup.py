@@ -12,6 +12,7 @@ from standpipe.core.items import Source
 from standpipe.core.relations import within
 from standpipe.core.tools import AgentSpec
 from standpipe.core.world import Access, CallQuestion, Policy, Questions, World
+from standpipe.engine.lapse import lapse
 from standpipe.ports import AccessStore, Log, Rights, Search
 
 DOCUMENT = "document:"
@@ -45,6 +46,9 @@ async def look_up(log: Log, search: Search, access: AccessStore, fixed: Static, 
     """The world that answers these questions. Permissions are of one revision: if one changed meanwhile, it reads again."""
     while True:
         heads = access.heads(asked.tenant)
+        if heads.lapsed:
+            await lapse(log, access, asked.tenant)
+            continue
         rights = {
             folder: await access.rights(asked.tenant, folder, asked.principal, heads.revision) for folder in _namespaces(asked)
         }

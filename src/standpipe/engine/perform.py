@@ -198,7 +198,8 @@ def _answers(job: Job) -> str:
 
 
 def _revoked(ports: Ports, job: Job) -> bool:
-    return ports.access.heads(job.tenant).revoked > job.call.permit.revision
+    heads = ports.access.heads(job.tenant)
+    return heads.revoked > job.call.permit.revision or heads.lapsed > 0
 
 
 def lapsed(ports: Ports, job: Job) -> bool:

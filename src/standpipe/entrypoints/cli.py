@@ -322,7 +322,8 @@ def simulate(
 
 @relations.command
 def grant(relation: str, /, *, where: Where = WHERE, common: Common = COMMON) -> int:
-    """Grant a relation, as in document:hr/*#reader@group:hr#member."""
+    """Grant a relation, as in document:hr/*#reader@group:hr#member, `... until 2026-12-01T00:00Z` if it ends, or put a
+    definition in force, as in document#reader = viewer & employee - blocked."""
     from standpipe.entrypoints import access
 
     return _with_house(common, lambda house: access.grant(house, relation, where, json=common.json))
@@ -346,16 +347,18 @@ def check(principal: str, object: str, /, *, relation: str = "reader", where: Wh
 
 
 @relations.command(name="list")
-def list_(*, where: Where = WHERE, common: Common = COMMON) -> int:
-    """List the relations in force."""
+def list_(*, as_: As = None, where: Where = WHERE, common: Common = COMMON) -> int:
+    """List the relations in force, or with --as PRINCIPAL the documents that this principal may read."""
     from standpipe.entrypoints import access
 
+    if as_ is not None:
+        return _with_house(common, lambda house: access.documents(house, as_, where, json=common.json))
     return _with_house(common, lambda house: access.listed(house, where, json=common.json))
 
 
 @relations.command
 def explain(principal: str, object: str, /, *, relation: str = "reader", where: Where = WHERE, common: Common = COMMON) -> int:
-    """Show the chain of relations by which a principal may read an object."""
+    """Show why a principal may read an object or not: the chain of relations that grants it, or what excludes it."""
     from standpipe.entrypoints import access
 
     asked = access.Asked(principal, object, relation)

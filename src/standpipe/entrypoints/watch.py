@@ -20,6 +20,7 @@ from standpipe.entrypoints.live import SHOW_CURSOR, LiveView
 from standpipe.entrypoints.output import on_terminal
 from standpipe.entrypoints.story import Story
 from standpipe.errors import NotFound
+from standpipe.ports import Heads
 
 News = Callable[[Event, list[str]], None]
 """Told of each event when it is durable, and of what is new in it, a line each."""
@@ -93,16 +94,16 @@ class Sight:
     def __init__(self, house: House, turn: Turn) -> None:
         self._access, self._turn = house.ports.access, turn
         self._labels: dict[str, Label] = {}
-        self._revoked = 0
+        self._heads = Heads()
         self._closed: frozenset[Source] = frozenset()
 
     async def lost(self, event: Event) -> list[str]:
         """The ids of all items until now, and of this event, that may no longer be seen: as it is on return."""
         items = items_of(event)
         self._labels |= {item.id: item.label for item in items}
-        revoked = self._access.heads(self._turn.tenant).revoked
-        if items or revoked != self._revoked:
+        heads = self._access.heads(self._turn.tenant)
+        if items or (heads.revoked, heads.lapsed) != (self._heads.revoked, self._heads.lapsed):
             labels = self._labels.values()
             self._closed = await hidden(self._access, self._turn.tenant, self._turn.principal, labels)
-            self._revoked = revoked
+            self._heads = heads
         return [id for id, label in self._labels.items() if not self._closed.isdisjoint(label.sources)]

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from standpipe.core.events import Event, FolderSynced, HouseFact, RelationsChanged
 from standpipe.core.ids import HOUSE
-from standpipe.core.relations import difference
-from standpipe.drivers.search.folder import SUFFIXES, Chunk, Folder, folder_id, rules
+from standpipe.core.relations import difference, inconsistent
+from standpipe.drivers.search.folder import RULES, SUFFIXES, Chunk, Folder, folder_id, rules
 from standpipe.errors import StoreError, UsageError
 from standpipe.ports import AccessStore, Append, Appended, Log, Search, Synced
 
@@ -91,6 +91,10 @@ async def _facts(access: AccessStore, stamp: _Stamp, chunk: Chunk, says: tuple[s
     if governed and (applied is None or set(applied) != set(says or ())):
         in_force = await access.relations(stamp.tenant, stamp.folder)
         granted, revoked = difference(applied, says or (), in_force)
+        wrong = inconsistent({*in_force, *granted}.difference(revoked)) if granted else None
+        if wrong is not None:
+            told = f"with the relations that commands granted, `{wrong.text}` has no meaning: expected {wrong.expected}"
+            raise UsageError(f"{stamp.root / RULES}: {told}.")
         facts.append(
             RelationsChanged(
                 tenant=stamp.tenant,
