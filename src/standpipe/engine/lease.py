@@ -14,6 +14,8 @@ from standpipe.ports import Snapshot
 
 RENEW_MS = 10_000
 """How often it is renewed."""
+ALONE_MS = 5_000
+"""How long a suspect is driven alone at most: whatever brings a process down at one place of a log does it sooner."""
 
 
 async def drive_leased(setup: Setup, session: str, unrecorded: list[Result], chair: asyncio.Lock) -> State | None:
@@ -43,7 +45,7 @@ async def _driven_alone(setup: Setup, session: str, unrecorded: list[Result], ch
             return None
         seq, _ = await setup.ports.log.heads(session)
         driving = asyncio.ensure_future(_driven(setup, session, fence, unrecorded))
-        grown = asyncio.ensure_future(setup.ports.log.wait(session, seq, LEASE_MS))
+        grown = asyncio.ensure_future(setup.ports.log.wait(session, seq, ALONE_MS))
         try:
             await asyncio.wait({driving, grown}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:

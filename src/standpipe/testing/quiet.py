@@ -17,6 +17,7 @@ from standpipe.core.state import State, shares
 from standpipe.core.tools import AgentSpec
 from standpipe.core.world import CallQuestion, Questions
 from standpipe.engine.lookup import Static, look_up
+from standpipe.engine.parking import CRASHES_MAX
 from standpipe.ports import AccessStore, Log, Search
 from standpipe.testing.clock import VirtualLoop
 
@@ -85,7 +86,8 @@ class Watch:
         """A sentence for each session about which more could be decided with all answers at hand.
 
         `sessions` says of each whether anybody drives it. A parked turn that nobody drives holds no task: that its question
-        expired is seen when the session is taken up again.
+        expired is seen when the session is taken up again. One that was parked for its trouble, or waits until it is driven
+        alone because of it, is left out.
         """
         for session, driven in sessions.items():
             state = self._states.setdefault(session, State())
@@ -94,6 +96,9 @@ class Watch:
             place = (state.seq, self._stores.access.heads(state.tenant).revision)
             due = any(self._looked.get(session, 0) < instant <= then for instant in instants(state))
             if not state.seq or (self._seen.get(session) == place and not due):
+                continue
+            suspect = state.parked or self._stores.log.lease(session).crashes >= CRASHES_MAX - 1
+            if suspect and not driven:
                 continue
             self._seen[session], self._looked[session] = place, then
             stores = self._stores
