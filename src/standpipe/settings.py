@@ -29,12 +29,13 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Settings(msgspec.Struct, frozen=True):
     """What `load` makes of a policy file: the store's URL, the policy that the rules see, and who may come in over HTTP
-    (None: nothing is said about it)."""
+    (None: nothing is said about it), and the file of tool rules, if there is one."""
 
     store: str = STORE
     policy: Policy = msgspec.field(default_factory=Policy)
     keys: tuple[Key, ...] | None = None
     providers: dict[str, Remote] = {}
+    rules: Path | None = None
 
 
 class Remote(msgspec.Struct, frozen=True):
@@ -116,9 +117,14 @@ class _Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: tuple[Key, ...] = ()
 
 
+class _Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    rules: str = ""
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: _Store = _Store()
     auth: _Auth | None = None
+    access: _Access = _Access()
     providers: dict[str, _Provider] = {}
     models: dict[str, _Model] = {}
     routes: dict[str, _Route] = {}
@@ -153,7 +159,8 @@ def _settings(data: dict[str, Any], name: str, text: str, given: tuple[str, ...]
     try:
         file = msgspec.convert(data, _File)
         keys = file.auth.keys if file.auth is not None else None
-        return Settings(file.store.url, _policy(file, given), keys, _remotes(file))
+        rules = Path(name).parent / file.access.rules if file.access.rules else None
+        return Settings(file.store.url, _policy(file, given), keys, _remotes(file), rules)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         raise UsageError(_told(name, text, where.rstrip("`").lstrip("."), what)) from None

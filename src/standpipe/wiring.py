@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 
 import standpipe.core
+import standpipe.drivers.access as accesses
 import standpipe.drivers.models as providers
 from standpipe.core.control import CONTROL
 from standpipe.core.items import Item, Text, ToolCall
+from standpipe.core.rulings import ToolRules
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.drivers.access.memory import MemoryAccess
 from standpipe.drivers.access.sqlite import SqliteAccess
@@ -139,7 +141,7 @@ def build(
     owner = current_owner()
     setup = Setup(
         ports,
-        static(settings.policy, {a.name: a.spec for a in agents}),
+        static(settings.policy, {a.name: a.spec for a in agents}, rules(settings.rules)),
         rules_digest(),
         f"{owner.host}:{owner.pid}",
         owner,
@@ -183,6 +185,18 @@ def endpoint(to: Remote) -> Any:
     s = to.section
     deadlines = providers.Deadlines(s.connect_ms, s.headers_ms, s.first_content_ms, s.idle_ms)
     return providers.Endpoint(s.base_url, key, to.names, to.reasoning, s.stream, deadlines, s.concurrency_max)
+
+
+def rules(path: Path | None) -> ToolRules | None:
+    """The tool rules of a file, if one is named. Raises UsageError with file, line and what was expected."""
+    if path is None:
+        return None
+    try:
+        return accesses.read_rules(path.read_text(encoding="utf-8"), str(path))  # type: ignore[no-any-return]
+    except FileNotFoundError:
+        raise UsageError(f"There is no rule file {path}: the policy names it as access.rules.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The rule file {path} cannot be read ({type(error).__name__}): it must be UTF-8 text.") from None
 
 
 async def _read(items: list[Item], tools: list[ToolSpec]) -> list[ToolCall | Text]:

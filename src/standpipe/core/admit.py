@@ -72,13 +72,14 @@ class Cancel(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A person's yes or no to an approval."""
+    """A person's yes or no to an approval; `intent`, where it is given, is what the person was shown to be asked for."""
 
     request: str
     tenant: str
     principal: str
     ask: str
     allow: bool
+    intent: str = ""
 
 
 Wish = Ask | Open | Cancel | Reply
@@ -199,6 +200,8 @@ def _reply(state: State, wish: Reply) -> list[Event] | Refusal:
     ask = turn.asks.get(wish.ask) if turn is not None else None
     if ask is None or ask.outcome or ask.kind != "approval" or not _own(state, wish):
         return Refusal("not found", "There is no such open approval.")
+    if wish.intent and wish.intent != ask.intent:
+        return Refusal("void", "What is to be approved is not what was shown: look at it again.")
     record = Recorder(state.seq)
     record.add(Answered(wish.ask, wish.request, wish.allow), ask.asked, by=wish.principal)
     return record.events

@@ -10,7 +10,7 @@ from standpipe.core.ids import call_id, step_id
 from standpipe.core.record import Recorder
 from standpipe.core.state import Deed, State, StepState, Turn
 from standpipe.core.tools import AgentSpec
-from standpipe.core.world import CallQuestion, World
+from standpipe.core.world import CallQuestion, Policy, World
 
 UNWIND_MS = 60_000
 """What taking back may take, all of it: it may begin at the turn's deadline."""
@@ -27,7 +27,10 @@ def judge_ask(state: State, world: World, step: StepState, record: Recorder, now
     agent = world.agent(state.agent)
     tool, move = permit.tool_of(agent, step.spec.does), plan.move_of(turn, step.spec)
     last = turn.calls[step.call]
-    question = permit.question(state.principal, agent, tool, move.arguments) if tool is not None and move is not None else None
+    question = None
+    if tool is not None and move is not None:
+        label = world.policy.label(turn.items.get(step.spec.item))
+        question = permit.question(state.principal, agent, tool, move.arguments, label)
     permitted = permit.permit(world.access, question) if question is not None else permit.NOT_FOUND
     if now < effects.asked_from(turn, step) or permitted == "":
         return
@@ -76,14 +79,14 @@ def unwind(turn: Turn, how: tuple[str, str], record: Recorder, now: int, *causes
     return True
 
 
-def undo_question(state: State, agents: dict[str, AgentSpec], deed: Deed) -> CallQuestion | None:
+def undo_question(state: State, agents: dict[str, AgentSpec], policy: Policy, deed: Deed) -> CallQuestion | None:
     """What must be asked before an effect may be taken back: whether its call may still be made."""
     agent = agents.get(deed.agent)
     tool = permit.tool_of(agent, deed.step.does) if agent is not None else None
     move = plan.moved(deed.move, deed.step) if deed.move is not None else None
     if agent is None or tool is None or not tool.compensate or move is None:
         return None
-    return permit.question(state.principal, agent, tool, move.arguments)
+    return permit.question(state.principal, agent, tool, move.arguments, policy.label(deed.move))
 
 
 def judge_undo(state: State, world: World, step: StepState, record: Recorder, now: int) -> None:
@@ -94,7 +97,7 @@ def judge_undo(state: State, world: World, step: StepState, record: Recorder, no
     deed = turn.deeds[step.spec.undoes]
     led = (step.added, *(turn.steps[n].ended for n in step.spec.needs), turn.calls[step.call].ended if step.call else 0)
     closed = any(i is None or i.body is None or world.access.withholds(i.label) for i in (deed.move, *deed.items))
-    question = undo_question(state, world.agents, deed)
+    question = undo_question(state, world.agents, world.policy, deed)
     permitted = permit.permit(world.access, question) if question is not None else permit.NOT_FOUND
     if permitted == "":
         return

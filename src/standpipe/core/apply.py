@@ -15,7 +15,7 @@ from standpipe.core import events as e
 from standpipe.core.amounts import NOTHING, Amounts
 from standpipe.core.details import NOT_SENT, Fault
 from standpipe.core.halts import HALTS, remember_request
-from standpipe.core.ids import scope_of, step_of
+from standpipe.core.ids import step_of
 from standpipe.core.inherit import inherit
 from standpipe.core.items import Item
 from standpipe.core.state import CLOSED_KEPT, Ask, Call, Closed, State, StepState, Tried, Turn
@@ -277,7 +277,9 @@ def _answer_judged(state: State, fact: e.AnswerJudged, seq: int) -> None:
 
 
 def _asked(state: State, fact: e.Asked, seq: int) -> None:
-    _share(state, fact.ask).asks[fact.ask] = Ask(id=fact.ask, step=fact.step, kind=fact.kind, until=fact.until, asked=seq)
+    _share(state, fact.ask).asks[fact.ask] = Ask(
+        id=fact.ask, step=fact.step, kind=fact.kind, until=fact.until, asked=seq, intent=fact.intent, sources=fact.sources
+    )
 
 
 def _answered(state: State, fact: e.Answered, seq: int) -> None:

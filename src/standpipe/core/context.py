@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from standpipe.core.details import Chosen, Manifest
 from standpipe.core.ids import digest
-from standpipe.core.items import ITEM_OVERHEAD_BYTES, Item, Passage
+from standpipe.core.items import ITEM_OVERHEAD_BYTES, Item, Label, Passage
 from standpipe.core.state import Closed, Turn
 from standpipe.core.tools import AgentSpec
 from standpipe.core.world import Access
@@ -19,6 +19,8 @@ HISTORY_BYTES = 16_000
 """What those may weigh together; the newest enter first."""
 GUESS_LIMIT = 8
 """Passages of the first look, made with the question's own words."""
+FIRST_LOOK = Label(integrity="user")
+"""The label of that search: its words are the user's."""
 
 
 def first_look(agent: AgentSpec, folders: tuple[str, ...], question: str) -> dict[str, object] | None:

@@ -16,7 +16,7 @@ from standpipe.core.apply import apply
 from standpipe.core.deeds import left_standing
 from standpipe.core.details import NOT_SENT, Step, Why
 from standpipe.core.ids import item_id, step_id
-from standpipe.core.items import Draft, Item, Label, Text, ToolCall, place
+from standpipe.core.items import Draft, Item, Text, ToolCall, place
 from standpipe.core.record import Recorder
 from standpipe.core.route import models_for
 from standpipe.core.state import State, Turn, shares
@@ -280,7 +280,7 @@ def _first_patch(state: State, world: World) -> Facts:
     items: tuple[Item, ...] = ()
     steps: tuple[Step, ...] = ()
     if look is not None:
-        move = Draft(ToolCall("search", look), Label(integrity="user"))
+        move = Draft(ToolCall("search", look), context.FIRST_LOOK)
         items = (place(move, item_id(record.next, 0), "runtime"),)
         steps = (Step(id=step_id(turn.id, 1), kind="tool", does="search", item=items[0].id, optional=True),)
     final = plan.room(turn) <= len(steps) or not gate.fits_normal(turn)

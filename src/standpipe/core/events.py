@@ -223,12 +223,17 @@ class AnswerJudged(Fact, frozen=True):
 
 
 class Asked(Fact, frozen=True):
-    """A person is asked: to approve a step, or a question of the agent; the turn waits until `until`."""
+    """A person is asked: to approve a step, or a question of the agent; the turn waits until `until`.
+
+    An approval is for exactly the call `intent` (a digest), made from `sources`: the versions these documents have now.
+    """
 
     ask: str
     step: str
     kind: str
     until: int
+    intent: str = ""
+    sources: tuple[Source, ...] = ()
 
 
 class Answered(Fact, frozen=True):

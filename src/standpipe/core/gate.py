@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from standpipe.core import aftermath, budget, check, context, effects, intents, permit, plan, reply
+from standpipe.core import aftermath, budget, check, consent, context, effects, intents, permit, plan, reply
 from standpipe.core.amounts import Amounts, Limits
 from standpipe.core.details import Passed, Permit, Route
 from standpipe.core.events import Asked, CallGranted, CallRefused, ScopeStarted, StepEnded
@@ -17,7 +17,7 @@ from standpipe.core.record import REFUSALS, Recorder
 from standpipe.core.route import IN_FLIGHT, models_for, route, rule_for
 from standpipe.core.state import State, StepState, Turn
 from standpipe.core.tools import AgentSpec
-from standpipe.core.world import CallQuestion, World
+from standpipe.core.world import CallQuestion, Policy, World
 
 NOT_FOUND_TEXT = "Nothing by that name was found."
 """What is said of anything that is not there or may not be seen, tools included."""
@@ -67,13 +67,15 @@ def _follows(state: State, world: World, step: StepState, record: Recorder, now:
     return True
 
 
-def call_question(state: State, agent: AgentSpec, step: StepState) -> CallQuestion | None:
+def call_question(state: State, agent: AgentSpec, policy: Policy, step: StepState) -> CallQuestion | None:
     """What must be asked before a tool step can be judged; None where no answer could let it through."""
     turn = state.turn
     assert turn is not None
     move = plan.move_of(turn, step.spec)
     tool = permit.tool_of(agent, step.spec.does)
-    return permit.question(state.principal, agent, tool, move.arguments) if move is not None and tool is not None else None
+    if move is None or tool is None:
+        return None
+    return permit.question(state.principal, agent, tool, move.arguments, policy.label(turn.items.get(step.spec.item)))
 
 
 def _refuse(record: Recorder, turn: Turn, step: StepState, code: str, text: str) -> Amounts:
@@ -105,7 +107,7 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
     if tool is None:
         return _refuse(record, turn, step, permit.NOT_FOUND, NOT_FOUND_TEXT)
     problem = check.schema_problem(tool.parameters, move.arguments)
-    question = permit.question(state.principal, agent, tool, move.arguments)
+    question = call_question(state, agent, world.policy, step)
     if question is None:
         problem = problem or "what they should name"
     if problem or question is None:
@@ -121,14 +123,13 @@ def _judge_tool(state: State, world: World, step: StepState, record: Recorder, a
         return _refuse(record, turn, step, "deadline", "There is no time left for this step.")
     if (hold + kept + taken).short(budget.free(turn, final=False)):
         return _refuse(record, turn, step, "budget", "There is no budget left for this step.")
-    ask = turn.asks.get(ask_id(turn.id, step.spec.id))
     intent = intents.of_tool(agent.name, tool.name, move.arguments) if state.recorded else ""
     found = intents.recorded(state, intent, record.events)
-    wanted = tool.approval or tool.effect == "irreversible" or (state.parent and tool.effect != "read")
+    wanted = consent.wanted(state, tool)
     if effect is not None and effect.intent in state.doubts and not wanted:
         return _refuse(record, turn, step, effects.IN_DOUBT, effects.SAME_TEXT)
-    if wanted and not found and (ask is None or ask.outcome != "allowed"):
-        return _approve(record, turn, step, now + world.policy.parked_ms)
+    if wanted and not found and not _approved(state, world, step, record, now):
+        return Amounts()
     record.add(
         CallGranted(
             call=call_id(turn.id, step.spec.id, step.attempts + 1),
@@ -203,14 +204,22 @@ def _judge_agent(state: State, world: World, step: StepState, record: Recorder, 
     return hold
 
 
-def _approve(record: Recorder, turn: Turn, step: StepState, until: int) -> Amounts:
-    name = ask_id(turn.id, step.spec.id)
-    ask = turn.asks.get(name)
+def _approved(state: State, world: World, step: StepState, record: Recorder, now: int) -> bool:
+    """Whether a person said yes to exactly this call, and nothing it was asked on has changed; if nobody was asked, one is."""
+    turn = state.turn
+    assert turn is not None
+    name, move = ask_id(turn.id, step.spec.id), plan.move_of(turn, step.spec)
+    ask, versions = turn.asks.get(name), consent.current(world.access, turn.items[step.spec.item].label)
+    if move is None or versions is None or (ask is not None and not ask.outcome):
+        return False
+    meant = consent.intent(step.spec.does, move.arguments, _key(state, turn, step))
     if ask is None:
-        record.add(Asked(name, step.spec.id, "approval", until), step.added)
-    elif ask.outcome:
-        return _refuse(record, turn, step, ask.outcome, f"The call was {ask.outcome} by a person.")
-    return Amounts()
+        record.add(Asked(name, step.spec.id, "approval", now + world.policy.parked_ms, meant, versions), step.added)
+        return False
+    code = consent.judge(ask, meant, versions, now)
+    if code != "allowed":
+        _refuse(record, turn, step, code, consent.SAID[code])
+    return code == "allowed"
 
 
 def _judge_model(state: State, world: World, step: StepState, record: Recorder, at: tuple[int, Amounts]) -> Amounts:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from standpipe.core.details import Permit
-from standpipe.core.ids import digest
+from standpipe.core.ids import digest, digest_bytes
+from standpipe.core.items import Label
 from standpipe.core.tools import AgentSpec, ToolSpec
 from standpipe.core.world import Access, CallQuestion
 
@@ -28,10 +31,21 @@ def resources(tool: ToolSpec, arguments: dict[str, Any]) -> tuple[str, ...] | No
     return (_PLACE.sub(lambda m: str(arguments[m[1]]), tool.resource),) if tool.resource else ()
 
 
-def question(principal: str, agent: AgentSpec, tool: ToolSpec, arguments: dict[str, Any]) -> CallQuestion | None:
-    """The question that must be answered before the call can be judged; None if the arguments do not name its resource."""
+def question(
+    principal: str, agent: AgentSpec, tool: ToolSpec, arguments: dict[str, Any], label: Label | None = None
+) -> CallQuestion | None:
+    """The question that must be answered before the call can be judged; None if the arguments do not name its resource.
+
+    `label` is that of the call, given where there are tool rules to look at it and at the arguments.
+    """
     touched = resources(tool, arguments)
-    return CallQuestion(principal, agent.name, tool.name, touched, digest(arguments)) if touched is not None else None
+    if touched is None:
+        return None
+    given = msgspec.json.encode(arguments, order="deterministic")
+    asked = CallQuestion(principal, agent.name, tool.name, touched, digest_bytes(given))
+    if label is None:
+        return asked
+    return msgspec.structs.replace(asked, given=given.decode(), sources=label.sources, integrity=label.integrity)
 
 
 def permit(access: Access, asked: CallQuestion) -> Permit | str:
@@ -41,5 +55,6 @@ def permit(access: Access, asked: CallQuestion) -> Permit | str:
         return NOT_FOUND
     if key not in access.allowed:
         return ""
-    rule = "relation" if asked.resources else "given to the agent"
+    named = access.by.get(key)
+    rule = f"rule {named}" if named else "relation" if asked.resources else "given to the agent"
     return Permit(rule=rule, revision=access.revision)

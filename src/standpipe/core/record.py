@@ -7,7 +7,7 @@ from standpipe.core.events import AnyFact, Cause, Event
 REFUSALS = frozenset(
     (
         *("arguments", "budget", "cancelled", "contracted", "deadline", "denied", "expired", "in doubt", "no model"),
-        *("not offered", "not_found", "second answer", "second question", "steps"),
+        *("not offered", "not_found", "second answer", "second question", "steps", "void"),
     )
 )
 """Every code a CallRefused can have."""

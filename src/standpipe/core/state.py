@@ -94,7 +94,8 @@ class Deed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ask(msgspec.Struct, gc=False):
-    """Something a person was asked: open until `outcome` is allowed, denied or expired."""
+    """Something a person was asked: open until `outcome` is allowed, denied or expired. An approval is for the call `intent`,
+    made from `sources`."""
 
     id: str
     step: str
@@ -103,6 +104,8 @@ class Ask(msgspec.Struct, gc=False):
     asked: int
     outcome: str = ""
     by: str = ""
+    intent: str = ""
+    sources: tuple[Source, ...] = ()
 
 
 class Tried(msgspec.Struct, gc=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from standpipe.core.amounts import Amounts, Balance, Limits
-from standpipe.core.items import Label, Source
+from standpipe.core.items import Item, Label, Source
 from standpipe.core.tools import AgentSpec
 
 DEFAULT_LIMITS = Limits(Amounts(microusd=250_000, tokens=2**53, model_calls=24, tool_calls=40, steps=16), 60_000)
@@ -33,7 +33,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     `routes` maps a task class to its ordered models ("default" for any other class). `turn` is the limit of a turn by
     level name ("default", "tenant:acme", "user:ana": the narrowest named one wins); `day` and `session` are micro-dollar
-    limits by the same names.
+    limits by the same names. `rules` is the digest of the tool rules (empty: there are none), their text a part of the world.
     """
 
     models: dict[str, ModelSpec] = msgspec.field(default_factory=lambda: {"extractive": EXTRACTIVE})
@@ -42,20 +42,35 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     day: dict[str, int] = {}
     session: dict[str, int] = {}
     parked_ms: int = 86_400_000
+    rules: str = ""
+
+    def label(self, item: Item | None) -> Label | None:
+        """The label that a call which stands in `item` is judged with: only tool rules look at it."""
+        return item.label if self.rules and item is not None else None
 
 
-class CallQuestion(msgspec.Struct, frozen=True, gc=False):
-    """May `principal`, through `agent`, call `tool` on `resources` (documents as `folder:path`) with these arguments?"""
+class CallQuestion(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """May `principal`, through `agent`, call `tool` on `resources` (documents as `folder:path`) with these arguments?
+
+    Where there are tool rules, also what they look at: the arguments themselves (`given`, canonical JSON), and the label of
+    the call, `sources` and `integrity`.
+    """
 
     principal: str
     agent: str
     tool: str
     resources: tuple[str, ...]
     arguments: str
+    given: str = ""
+    sources: tuple[Source, ...] = ()
+    integrity: str = ""
 
 
 class Questions(msgspec.Struct, frozen=True, gc=False):
-    """What must be read before admitting or deciding; the answers make a World."""
+    """What must be read before admitting or deciding; the answers make a World.
+
+    `agent` is that of the session, whichever specialist asks; of `documents` the current versions are wanted.
+    """
 
     tenant: str
     principal: str
@@ -64,22 +79,30 @@ class Questions(msgspec.Struct, frozen=True, gc=False):
     calls: tuple[CallQuestion, ...] = ()
     accounts: tuple[str, ...] = ()
     request: str = ""
+    agent: str = ""
+    documents: tuple[Source, ...] = ()
 
     def covers(self, other: Questions) -> bool:
         """Whether who has the answers to these has those to `other`, too."""
-        pairs = ((self.folders, other.folders), (self.sources, other.sources), (self.calls, other.calls))
+        pairs = (
+            *((self.folders, other.folders), (self.sources, other.sources)),
+            *((self.calls, other.calls), (self.documents, other.documents)),
+        )
         return other.accounts == self.accounts and all(set(new) <= set(known) for known, new in pairs)
 
 
 class Access(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The permission answers: at `revision`, of the sources asked for all but `denied` may be read; of the calls asked for
-    (by digest of the question) those in `allowed` may be made, those in `refused` not."""
+    (by digest of the question) those in `allowed` may be made, those in `refused` not; `by` names the tool rules that permit
+    one. `versions` are the current ones of the documents asked for, an empty version where there is none any more."""
 
     revision: int
     revoked: int
     denied: tuple[Source, ...] = ()
     allowed: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    by: dict[str, str] = {}
+    versions: tuple[Source, ...] = ()
 
     def withholds(self, label: Label) -> bool:
         """Whether something with this label may no longer be shown."""

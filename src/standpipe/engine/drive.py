@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -17,22 +18,24 @@ import msgspec
 from standpipe.core.admit import Reply, admit
 from standpipe.core.amounts import Move
 from standpipe.core.apply import apply, fold
+from standpipe.core.consent import shown
 from standpipe.core.decide import conclude
 from standpipe.core.details import NOT_SENT, UNDO
 from standpipe.core.events import CallGranted, CallInterrupted, Event, Frame, MemoryKept, WorldRecord
 from standpipe.core.house_facts import RelationsChanged
 from standpipe.core.ids import HOUSE
-from standpipe.core.lookups import lookups, nothing_new
 from standpipe.core.pending import Approve, Command, Perform, Remember, open_turns, pending, performed, wakes
 from standpipe.core.permit import tool_of
 from standpipe.core.record import Recorder
 from standpipe.core.state import Call, State, share_of
+from standpipe.core.tools import AgentSpec
 from standpipe.core.world import Access, World
 from standpipe.engine.beside import remember, row_of
-from standpipe.engine.lookup import Static, look_up, recorded
+from standpipe.engine.lookup import Static, recorded
 from standpipe.engine.opening import opened
 from standpipe.engine.perform import Outcome, Ports, job, lapsed, perform, timed_out
 from standpipe.engine.recall import recall
+from standpipe.engine.standing import look
 from standpipe.engine.works import GRACE_MS, Works
 from standpipe.errors import NotFound, StoreError
 from standpipe.ports import Append, Appended, Approvals, Fenced, Owner
@@ -66,10 +69,6 @@ class Kept(msgspec.Struct, frozen=True):
 Result = Outcome | Answered | Kept | Exception
 
 
-def _fresh() -> str:
-    return secrets.token_hex(16)
-
-
 class Setup(msgspec.Struct, frozen=True):
     """What it takes to drive a session: the ports, the static part of the world, who we are, how to ask a person (nobody is
     asked without), and where new ids of 128 random bits come from (`fresh`).
@@ -81,7 +80,7 @@ class Setup(msgspec.Struct, frozen=True):
     by: str
     owner: Owner
     approve: Approvals | None = None
-    fresh: Callable[[], str] = _fresh
+    fresh: Callable[[], str] = partial(secrets.token_hex, 16)
 
 
 async def drive(setup: Setup, session: str, fence: int, unrecorded: list[Result]) -> State:
@@ -98,7 +97,7 @@ class _Drive:
 
     def __init__(self, setup: Setup, session: str, fence: int, unrecorded: list[Result]) -> None:
         self.setup, self.session, self.fence, self.unrecorded = setup, session, fence, unrecorded
-        self.state = State()
+        self.state, self.fixed = State(), setup.fixed
         self.works: Works[Result] = Works(setup.ports.clock)
         self.mine: set[str] = set()
         self.heard: list[Frame | None] = []
@@ -156,22 +155,20 @@ class _Drive:
         """
         while True:
             setup, state = self.setup, self.state
-            now = setup.ports.clock()
-            inputs = self._inputs(arrived, now)
+            inputs = self._inputs(arrived, now := setup.ports.clock())
             for event in inputs:
                 apply(state, event)
-            asked = lookups(state, setup.fixed.agents, setup.fixed.policy, "", now)
-            world = await look_up(setup.ports.log, setup.ports.search, setup.ports.access, setup.fixed, asked)
-            decisions, moves = conclude(state, world, now)
+            looked = await look(setup.ports, setup.fixed, state, now)
+            self.fixed = looked.fixed
+            decisions, moves = conclude(state, looked.world, now)
             events = (*inputs, *decisions)
             if not events:
                 return False
-            answer = await setup.ports.log.append(self._append(events, world, moves, now))
+            answer = await setup.ports.log.append(self._append(events, looked.world, moves, now))
             match answer:
                 case Appended():
                     self.mine.update(e.fact.call for e in events if isinstance(e.fact, CallGranted))
-                    known = nothing_new(state) or asked.covers(lookups(state, setup.fixed.agents, setup.fixed.policy, "", now))
-                    return not known
+                    return not looked.answers(state, now)
                 case Fenced():
                     raise Lost(self.session)
                 case _:
@@ -215,14 +212,13 @@ class _Drive:
 
     def _append(self, events: tuple[Event, ...], world: World | None, moves: list[Move], now: int) -> Append:
         """The append of these events; without a world where they only say what came in, and nothing was decided."""
-        setup, state = self.setup, self.state
-        record, parts = recorded(world, setup.fixed) if world is not None else (WorldRecord(), {})
+        record, parts = recorded(world, self.fixed) if world is not None else (WorldRecord(), {})
         return Append(
             session=self.session,
-            tenant=state.tenant,
+            tenant=self.state.tenant,
             at=now,
-            by=setup.by,
-            rules=setup.rules,
+            by=self.setup.by,
+            rules=self.setup.rules,
             expect_seq=events[0].seq - 1,
             events=events,
             world=record,
@@ -230,7 +226,7 @@ class _Drive:
             fence=self.fence,
             moves=tuple(moves),
             access_revision=world.access.revision if world is not None else None,
-            row=row_of(state),
+            row=row_of(self.state),
         )
 
     def _perform_what_is_owed(self) -> None:
@@ -241,7 +237,7 @@ class _Drive:
             if isinstance(command, Perform) and command.call not in self.mine:
                 raise Lost(self.session)
             until = self._call(command.call).deadline_at if isinstance(command, Perform) else None
-            self.works.begin(command, self._do(command), until)
+            self.works.begin(command, self._do(command, self.fixed.agents), until)
             if isinstance(command, Perform):
                 self.mine.discard(command.call)  # it is running, and then it is over: nobody asks again
         for command, doing in self.works.running.items():
@@ -273,20 +269,20 @@ class _Drive:
         turn = share_of(self.state, command.ask).turn
         return self.setup.approve is not None and turn is not None and turn.asks[command.ask].kind == "approval"
 
-    async def _do(self, command: Command) -> None:
+    async def _do(self, command: Command, agents: Mapping[str, AgentSpec]) -> None:
         """Do what is owed. Until its result is taken the command counts as running, so that nothing is done twice."""
         try:
-            self.works.take(command, await self._done(command))
+            self.works.take(command, await self._done(command, agents))
         except Exception as trouble:
             self.works.take(command, trouble)
         except asyncio.CancelledError:  # a person is not waited for any more; a call says itself that it was given up
             self.works.take(command, None)
             raise
 
-    async def _done(self, command: Command) -> Result:
+    async def _done(self, command: Command, agents: Mapping[str, AgentSpec]) -> Result:
         match command:
             case Perform():
-                return await self._called(command)
+                return await self._called(command, agents)
             case Remember():
                 closed = next(c for c in self.state.closed if c.turn == command.turn)
                 await remember(self.setup.ports.log, self.setup.ports.search, self.state, closed)
@@ -296,11 +292,11 @@ class _Drive:
             case _:
                 assert_never(command)
 
-    async def _called(self, command: Perform) -> Outcome:
+    async def _called(self, command: Perform, agents: Mapping[str, AgentSpec]) -> Outcome:
         call = self._call(command.call)
         if call.route is not None and call.target not in self.setup.fixed.policy.models:
             return Outcome(call.id, call.step, call.target, cancelled=NOT_SENT)
-        work = job(self.state, self.setup.fixed.agents, call, self.fence)
+        work = job(self.state, agents, call, self.fence)
         try:
             if lapsed(self.setup.ports, work) and self.setup.ports.log.lease(self.session).fence == self.fence:
                 # The process stood still, and nobody took over: the lease is renewed; `perform` looks at it once more.
@@ -318,11 +314,11 @@ class _Drive:
         return Outcome(call.id, call.step, call.target, cancelled="no longer wanted", unknown=self._acts(command))
 
     async def _approved(self, command: Approve) -> Reply:
-        turn = share_of(self.state, command.ask).turn
-        assert self.setup.approve is not None and turn is not None
+        turn, approve = share_of(self.state, command.ask).turn, self.setup.approve
+        assert approve is not None and turn is not None
         ask, step = turn.asks[command.ask], turn.steps[turn.asks[command.ask].step].spec
-        allow = await self.setup.approve(ask.id, step.does, turn.items[step.item])
-        return Reply(f"{self.session}.{ask.id}", self.state.tenant, self.state.principal, ask.id, allow)
+        allow = await approve(ask.id, step.does, shown(turn, step))
+        return Reply(f"{self.session}.{ask.id}", self.state.tenant, self.state.principal, ask.id, allow, ask.intent)
 
     def _has_work(self) -> bool:
         """Whether time alone can still change something: a turn that runs and is not parked."""

@@ -78,6 +78,13 @@ def _settings(common: Common, findings: list[Finding]) -> Settings | None:
     there = common.policy is not None or name.exists()
     routes = "; ".join(f"{task}: {', '.join(models)}" for task, models in settings.policy.routes.items())
     findings.append(Finding("policy", True, f"{name if there else 'defaults'}, routes {routes}"))
+    try:
+        rules = wiring.rules(settings.rules)
+    except StandpipeError as error:
+        findings.append(Finding("rules", False, str(error), "Correct the rule file, then look again."))
+        return None
+    if rules is not None:
+        findings.append(Finding("rules", True, f"{settings.rules}, {plural(len(rules.names), 'rule')}, digest {rules.digest}"))
     return settings
 
 
