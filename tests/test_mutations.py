@@ -137,6 +137,27 @@ MUTATIONS = [
         "owes=False,",
         f"{FAULTS}::test_work_goes_on_in_the_same_process_when_the_disk_does[0-full]",
     ),
+    Mutation(
+        "a body goes only when nobody else holds it",
+        "engine/erase.py",
+        "hashes - others, seen)",
+        "hashes, seen)",
+        "tests/ends/test_cli_erase.py::test_what_another_session_holds_too_stays_until_that_is_erased_as_well",
+    ),
+    Mutation(
+        "what is erased is overwritten",
+        "drivers/sqlite.py",
+        "PRAGMA secure_delete = ON",
+        "PRAGMA secure_delete = OFF",
+        "tests/ends/test_cli_erase.py::test_a_session_is_erased_and_the_log_stays_whole",
+    ),
+    Mutation(
+        "a missing body that nobody had erased is missed",
+        "engine/verify.py",
+        "if item.id not in gone:",
+        "if False:",
+        "tests/ends/test_cli_erase.py::test_a_body_that_nobody_had_erased_is_missed",
+    ),
     # --- effects ------------------------------------------------------------------------------------------------------
     Mutation(
         "the intent is durable before the effect",
@@ -233,6 +254,13 @@ MUTATIONS = [
         "            recorded=found,\n",
         "            recorded=0,\n",
         "tests/test_fork.py::test_an_effect_that_the_parent_had_after_the_cut_is_taken_from_its_log",
+    ),
+    Mutation(
+        "a fork changes nothing unless somebody allows it",
+        "core/consent.py",
+        'bool(state.parent and tool.effect != "read")',
+        "False",
+        "tests/test_fork.py::test_a_fork_asks_models_and_reads_anew_and_does_nothing_again",
     ),
     Mutation(
         "an effect that was open at the cut is in doubt in the fork",
