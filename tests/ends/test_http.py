@@ -193,8 +193,11 @@ def test_an_approval_is_listed_and_decided(store: str, allow: bool, kind: str) -
             _, listed = await client.get("/v1/approvals")
             [waiting] = listed["approvals"]
             assert (waiting["session"], waiting["tool"], waiting["arguments"]) == (session, "launch", {"target": "noon"})
+            assert (waiting["origin"], waiting["sources"]) == ("scripted", [])
             assert (await client.get("/v1/approvals", X_Principal="user:ana"))[1] == {"approvals": []}
             decision = {"session": session, "ask": waiting["ask"], "allow": allow}
+            other = {**decision, "intent": "of another call"}
+            assert (await client.post("/v1/approvals", other))[0] == 409
             assert await client.post("/v1/approvals", decision, X_Principal="user:ana") == (404, NOT_FOUND)
             assert await client.post("/v1/approvals", decision) == (200, decision)
             events = await events_of(client, session)

@@ -45,7 +45,7 @@ def question(
     asked = CallQuestion(principal, agent.name, tool.name, touched, digest_bytes(given))
     if label is None:
         return asked
-    return msgspec.structs.replace(asked, given=given.decode(), sources=label.sources, integrity=label.integrity)
+    return msgspec.structs.replace(asked, given=given.decode(), sources=label.sources)
 
 
 def permit(access: Access, asked: CallQuestion) -> Permit | str:

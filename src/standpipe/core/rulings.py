@@ -12,7 +12,7 @@ from standpipe.core.items import Source
 class RuleQuestion(msgspec.Struct, frozen=True, gc=False):
     """May a principal that is in these groups, through an agent, call a tool with these arguments (canonical JSON)?
 
-    Without arguments: could it ever, whatever they are. `sources` and `integrity` are of the label of the call.
+    Without arguments: could it ever, whatever they are. `sources` are those of the label of the call.
     """
 
     tenant: str
@@ -23,7 +23,6 @@ class RuleQuestion(msgspec.Struct, frozen=True, gc=False):
     effect: str
     given: str | None = None
     sources: tuple[Source, ...] = ()
-    integrity: str = ""
 
 
 class Ruling(msgspec.Struct, frozen=True, gc=False):

@@ -52,8 +52,8 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class CallQuestion(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """May `principal`, through `agent`, call `tool` on `resources` (documents as `folder:path`) with these arguments?
 
-    Where there are tool rules, also what they look at: the arguments themselves (`given`, canonical JSON), and the label of
-    the call, `sources` and `integrity`.
+    Where there are tool rules, also what they look at: the arguments themselves (`given`, canonical JSON), and the `sources` of
+    the label of the call.
     """
 
     principal: str
@@ -63,7 +63,6 @@ class CallQuestion(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     arguments: str
     given: str = ""
     sources: tuple[Source, ...] = ()
-    integrity: str = ""
 
 
 class Questions(msgspec.Struct, frozen=True, gc=False):

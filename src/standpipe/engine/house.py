@@ -25,6 +25,7 @@ from standpipe.core.explain import Summary, summarise
 from standpipe.core.items import Answer, Citation, Conflict, Gap
 from standpipe.core.state import State
 from standpipe.engine.admission import admitted, admitted_before, turn_of
+from standpipe.engine.approvals import Approval, seen, waiting
 from standpipe.engine.drive import Setup
 from standpipe.engine.follow import follow
 from standpipe.engine.fork import fork
@@ -348,12 +349,22 @@ class House:
         await admitted(self.setup, session, row.tenant, wish)
         self._drives.start(session)
 
-    async def approve(self, session: str, ask: str, principal: str, *, allow: bool) -> None:
-        """Answer an approval. Raises NotFound if there is none such open for this principal."""
+    async def approvals(self, principal: str | None = None, tenant: str = "local") -> list[Approval]:
+        """What waits for a yes or no of this principal, as it may see it now; without one, of everybody, as the operator."""
+        rows = [r for r in await self.ports.log.rows() if principal is None or (r.tenant, r.principal) == (tenant, principal)]
+        found = await waiting(self.ports.log, self.setup.rules, rows)
+        if principal is None:
+            return [approval for approval, _ in found]
+        closed = await hidden(self.ports.access, tenant, principal, [label for _, label in found])
+        return [seen(approval, label, closed) for approval, label in found]
+
+    async def approve(self, session: str, ask: str, principal: str, *, allow: bool, intent: str = "") -> None:
+        """Answer an approval. Raises NotFound if there is none such open for this principal, Refused where it is for another
+        call than that of the given `intent`."""
         row = await self.ports.log.row(session)
         if row is None:
             raise NotFound(NO_SESSION)
-        await admitted(self.setup, session, row.tenant, Reply(self.setup.fresh(), row.tenant, principal, ask, allow))
+        await admitted(self.setup, session, row.tenant, Reply(self.setup.fresh(), row.tenant, principal, ask, allow, intent))
         self._drives.start(session)
 
     async def close(self) -> None:

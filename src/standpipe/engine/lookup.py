@@ -120,7 +120,6 @@ def _ruled(fixed: Static, asked: Questions, call: CallQuestion) -> Ruling:
         effect=tool.effect,
         given=call.given,
         sources=call.sources,
-        integrity=call.integrity,
     )
     return ruling(fixed.rules, of, asked.agent)
 

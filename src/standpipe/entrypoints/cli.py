@@ -24,11 +24,13 @@ from cyclopts.exceptions import (
 
 from standpipe.entrypoints.exits import CANCELLED, DONE, USAGE, of_error
 from standpipe.entrypoints.options import (
+    APPROVING,
     ASKING,
     COMMON,
     STOPPING,
     WHERE,
     AnySession,
+    Approving,
     As,
     Asking,
     Common,
@@ -152,6 +154,20 @@ def cancel(session: Session, /, *, how: Stopping = STOPPING, common: Common = CO
     from standpipe.entrypoints import stopping
 
     return _with_house(common, lambda house: stopping.cancel(house, session, how, json=common.json))
+
+
+@app.command
+def approve(session: AnySession = None, ask: str = "", /, *, how: Approving = APPROVING, common: Common = COMMON) -> int:
+    """Say yes to a tool call that waits for it, or no; without ASK, list what waits.
+
+    Parameters
+    ----------
+    ask
+        Which, as the list names it (t1.st2).
+    """
+    from standpipe.entrypoints import approving
+
+    return _with_house(common, lambda house: approving.approve(house, session, ask, how, json=common.json))
 
 
 @app.command

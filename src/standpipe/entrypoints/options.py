@@ -73,12 +73,23 @@ class Stopping:
     """Only this specialist, by its call, as in t2.st4.a1."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Approving:
+    """What is said to an approval."""
+
+    no: Flag = False
+    """Deny it."""
+    intent: str = ""
+    """Only if it is for exactly this call, as the list names it."""
+
+
 DemoFault = Literal["model-down", "agent-hangs", "right-withdrawn", "none"]
 """What can go off in the demo."""
 SimulationMode = Literal["safety", "liveness"]
 """Faults strike for ever, or stop after a while."""
 
-COMMON, ASKING, WHERE, STOPPING = Common(), Asking(), Where(), Stopping()
+COMMON, ASKING, WHERE, STOPPING, APPROVING = Common(), Asking(), Where(), Stopping(), Approving()
 
 Session = Annotated[str, Parameter(help="The session's id, or `last`.")]
 AnySession = Annotated[str | None, Parameter(help="The session's id, or `last`; without it all of them.")]

@@ -28,7 +28,7 @@ _GROUPS = {"Group": "group", "Role": "role"}
 """What a principal can be in, and what relations call that: `role:support#member@user:ana`."""
 _TYPES = {"User", "Service", "Principal", "Tool", "Action", *_GROUPS}
 _ATTRIBUTES = {
-    "context": ("agent", "tenant", "arguments", "sources", "integrity"),
+    "context": ("agent", "tenant", "arguments", "sources"),
     "resource": ("effect",),
     "principal": (),
     "action": (),
@@ -145,7 +145,7 @@ class _Judging:
         return Ruling(said.allowed, named, forbidden=any(rule.forbids for rule in by))
 
     def _ever(self, asked: RuleQuestion) -> Ruling:
-        unknown = {name: {"__extn": {"fn": "unknown", "arg": name}} for name in ("arguments", "sources", "integrity")}
+        unknown = {name: {"__extn": {"fn": "unknown", "arg": name}} for name in ("arguments", "sources")}
         request = _request(asked, unknown["arguments"])
         request |= {name: f"{of['type']}::{json.dumps(of['id'])}" for name, of in request.items() if name != "context"}
         request["context"] = json.dumps({**request["context"], **unknown})
@@ -183,7 +183,6 @@ def _request(asked: RuleQuestion, arguments: Any) -> dict[str, Any]:
             "tenant": asked.tenant,
             "arguments": arguments,
             "sources": [_named(source) for source in asked.sources],
-            "integrity": asked.integrity,
         },
     }
 

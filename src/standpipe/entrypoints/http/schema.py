@@ -9,6 +9,7 @@ import msgspec
 
 from standpipe.core.admit import QUESTION_BYTES_MAX
 from standpipe.core.explain import Node
+from standpipe.engine.approvals import Approval
 from standpipe.entrypoints.http.auth import PRINCIPAL, PRINCIPAL_CHARS
 from standpipe.entrypoints.http.problems import MEDIA_TYPE, Problem
 from standpipe.entrypoints.http.streams import EVENT_STREAM, JSON
@@ -58,11 +59,12 @@ class Cancel(_Body, frozen=True):
 
 
 class Decision(_Body, frozen=True):
-    """Yes or no to an approval."""
+    """Yes or no to an approval; with its `intent`, only to exactly that call."""
 
     session: str
     ask: str
     allow: bool
+    intent: str = ""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -125,16 +127,6 @@ class Why(msgspec.Struct, frozen=True):
 
     session: str
     nodes: list[Node]
-
-
-class Approval(msgspec.Struct, frozen=True):
-    """A tool call that waits for a yes or no until `until` (ms since 1970); without `arguments` they may not be seen."""
-
-    session: str
-    ask: str
-    tool: str
-    until: int
-    arguments: dict[str, Any] | None
 
 
 class Approvals(msgspec.Struct, frozen=True):
