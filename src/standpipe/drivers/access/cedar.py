@@ -57,7 +57,7 @@ def read(text: str, file: str) -> ToolRules:
     groups: dict[str, None] = {}
     for line, piece in _pieces(text):
         rule = _rule(piece, f"{file}, line {line}", line, groups)
-        if any(rule.name == other.name for other in rules.values()):
+        if rule.name != f"line {line}" and any(rule.name == other.name for other in rules.values()):
             raise UsageError(f'{file}, line {line}: expected a name of its own, there is another rule @id("{rule.name}").')
         rules[f"policy{len(rules)}"] = rule
     judging = _Judging(cedarpy.PolicySet.from_str(text), rules)
