@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,19 @@ class Revoking:
         seen = sum(isinstance(f, CallGranted) and f.target == self.target for f in facts)
         seen += self.target == "end" and any(isinstance(f, TurnEnded) for f in facts)
         if isinstance(answer, Appended) and seen and self.house is not None:
-            self.nth -= 1
-            if self.nth == 0:
-                await change(self.house.setup, RelationsChanged("local", "", "command", revoked=(RIGHT,)), "test")
+            await self._count(self.house)
         return answer
+
+    async def bodies(self, tenant: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = await self._log.bodies(tenant, hashes)
+        if self.target == "bodies" and self.house is not None:
+            await self._count(self.house)
+        return found
+
+    async def _count(self, house: House) -> None:
+        self.nth -= 1
+        if self.nth == 0:
+            await change(house.setup, RelationsChanged("local", "", "command", revoked=(RIGHT,)), "test")
 
 
 class Story:
@@ -58,7 +68,7 @@ class Story:
         self.log = Revoking(None)
         self.log.target, self.log.nth = target, nth
 
-    async def told(self) -> sp.Turn:
+    async def opened(self) -> House:
         @tool(effect="read", resource="incident:{id}")
         async def incident(id: str) -> str:
             """One incident report."""
@@ -71,7 +81,10 @@ class Story:
         agents = [sp.Agent("a", tools=[incident])]
         house = wiring.build(load({}, ("scripted",)), replace(kept, log=log), agents, self.script.models, None)
         await change(house.setup, RelationsChanged("local", "", "command", granted=(RIGHT,)), "test")
-        self.log.house = house
+        return house
+
+    async def told(self) -> sp.Turn:
+        house = self.log.house = await self.opened()
         turn = await (await house.ask("What?")).wait()
         assert self.log.nth <= 0 and (await verify(house.ports.log)).violations == ()
         facts = [e.fact for frame in await house.ports.log.read(turn.session) for e in frame.events]
@@ -95,6 +108,24 @@ def test_a_model_is_not_shown_what_was_revoked_after_its_prompt_was_put_together
         await story.told()
         assert story.asked == ["7"] and story.cancelled and len(story.script.shown) == 2
         assert not any(isinstance(item.body, Data) for shown in story.script.shown for item in shown)
+
+    run(main)
+
+
+def test_a_model_is_not_shown_what_was_revoked_while_its_prompt_was_read() -> None:
+    """Nothing is awaited between the last look and the hand-over: only the look itself can notice."""
+
+    async def main() -> None:
+        story = Story("bodies")
+        house = await story.opened()
+        first = await (await house.ask("What?")).wait()
+        await house.resume(first.session)
+        story.log.house = house
+        again = await (await house.ask("And then?", session=first.session)).wait()
+        assert first.answer.text == "The pool was full." and story.log.nth <= 0
+        assert not any("pool" in str(item.body) for shown in story.script.shown[2:] for item in shown)
+        assert again.answer.text == "Nothing can be said." and len(story.script.shown) == 3
+        await house.close()
 
     run(main)
 

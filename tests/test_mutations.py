@@ -126,13 +126,13 @@ MUTATIONS = [
     Mutation(
         "what a call came to outlives a fault of the store",
         "engine/drive.py",
-        "self.unrecorded += [one for one in (*arrived, *self._taken()) if isinstance(one, Outcome | Answered | Kept)]",
+        "self.unrecorded += [one for one in (*arrived, *self.works.taken()) if isinstance(one, Outcome | Answered | Kept)]",
         "pass",
         f"{FAULTS}::test_an_effect_under_way_comes_to_its_end_and_is_recorded_when_the_store_is_back",
     ),
     Mutation(
         "an answer not yet remembered is owed",
-        "engine/drive.py",
+        "engine/beside.py",
         "owes=not all(closed.remembered for closed in state.closed),",
         "owes=False,",
         f"{FAULTS}::test_work_goes_on_in_the_same_process_when_the_disk_does[0-full]",
@@ -162,11 +162,11 @@ MUTATIONS = [
     Mutation(
         "the intent is durable before the effect",
         "engine/drive.py",
-        "answer = await setup.ports.log.append(self._append(events, world, moves, now))\n            match answer:",
+        "answer = await setup.ports.log.append(self._append(events, looked.world, moves, now))\n",
         "self.mine.update(e.fact.call for e in events if isinstance(e.fact, CallGranted))\n"
         "            self._perform_what_is_owed()\n"
         "            await asyncio.sleep(0.001)\n"
-        "            answer = await setup.ports.log.append(self._append(events, world, moves, now))\n            match answer:",
+        "            answer = await setup.ports.log.append(self._append(events, looked.world, moves, now))\n",
         f"{FAULTS}::test_power_may_go_at_any_write_or_sync[0-lost]",
     ),
     Mutation(
@@ -221,9 +221,9 @@ MUTATIONS = [
     ),
     Mutation(
         "what cannot be undone is approved first",
-        "core/gate.py",
-        'wanted = tool.approval or tool.effect == "irreversible" or',
-        "wanted = tool.approval or",
+        "core/consent.py",
+        'return tool.approval or tool.effect == "irreversible" or',
+        "return tool.approval or",
         "tests/core/test_gate.py::test_an_irreversible_call_asks_first_and_is_granted_on_yes",
     ),
     Mutation(
@@ -289,7 +289,7 @@ MUTATIONS = [
         "engine/perform.py",
         "    if _revoked(ports, job):\n",
         "    if False:\n",
-        "tests/test_api_revoked.py::test_a_model_is_not_shown_what_was_revoked_after_its_prompt_was_put_together",
+        "tests/test_api_revoked.py::test_a_model_is_not_shown_what_was_revoked_while_its_prompt_was_read",
     ),
     Mutation(
         "an answer is looked at once more before it is handed over",
