@@ -11,11 +11,21 @@ import pytest
 from tests.scripts import Said, Script, called, run, told
 
 import standpipe as sp
-from standpipe.core.events import CallGranted, CallRefused, RelationsChanged
+from standpipe.core.events import CallGranted, CallRefused, Event, RelationsChanged
 from standpipe.core.items import Failure
+from standpipe.core.state import State
+from standpipe.core.world import Policy
+from standpipe.drivers.access.cedar import read
+from standpipe.drivers.access.memory import MemoryAccess
+from standpipe.drivers.log.memory import MemoryLog
+from standpipe.drivers.search.memory import MemorySearch
 from standpipe.drivers.tools.python import Tool, tool
 from standpipe.engine.access import change
+from standpipe.engine.lookup import static
+from standpipe.engine.perform import Ports
 from standpipe.engine.replay import replay
+from standpipe.engine.standing import look
+from standpipe.ports import Rights
 
 RULES = """
 // Everybody may look things up.
@@ -77,6 +87,50 @@ def test_a_model_sees_the_tools_that_its_principal_could_ever_call(tmp_path: Pat
         assert offered((await asked(tmp_path, "user:eve", "Done."))[0]) == {"look"}
         assert offered((await asked(tmp_path, "user:ana", "Done.", rules=""))[0]) == set()
         assert offered((await asked(tmp_path, "service:support", "Done."))[0]) == {"look"}
+
+    run(main)
+
+
+def test_where_no_relation_was_ever_about_a_kind_of_group_nobody_is_in_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / "rules.cedar").write_text(RULES)
+        script = Script("Done.")
+        policy = {"access": {"rules": str(tmp_path / "rules.cedar")}}
+        agents = [sp.Agent("desk", tools=Shop().tools)]
+        async with sp.open(policy, agents=agents, models=script.models, store="memory:") as house:
+            await (await house.ask("Do it.", principal="user:ana")).wait()
+        assert offered(script) == {"look"}
+
+    run(main)
+
+
+class Turning(MemoryAccess):
+    """Relations of which one is revoked right after they were first asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 1
+
+    async def rights(self, tenant: str, namespace: str, principal: str, revision: int | None = None) -> Rights:
+        found = await super().rights(tenant, namespace, principal, revision)
+        if self.left:
+            self.left = 0
+            gone = RelationsChanged("local", "", "command", (), ("role:support#member@user:ana",))
+            self.project(None, "local", (Event(2, "operator", (), gone),))
+        return found
+
+
+def test_tools_and_answers_are_of_one_revision() -> None:
+    async def main() -> None:
+        access, agent = Turning(), sp.Agent("desk", tools=Shop().tools)
+        start = RelationsChanged("local", "", "command", ("role:support#member@user:ana",))
+        access.project(None, "local", (Event(1, "operator", (), start),))
+        log: Any = MemoryLog([])
+        ports = Ports(log, MemorySearch(), access, {}, {}, (), lambda: 0)
+        fixed = static(Policy(), {"desk": agent.spec}, read(RULES, "rules.cedar"))
+        seen = await look(ports, fixed, State("s", "local", "user:ana", "desk"), 0)
+        assert seen.world.access.revision == 2
+        assert "refund" not in {tool.name for tool in seen.world.agents["desk"].tools}
 
     run(main)
 

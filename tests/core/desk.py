@@ -82,7 +82,7 @@ class Desk:
         self.now = NOW
         self.revision = 1
         self.denied: set[Source] = set()
-        self.versions: dict[str, str] = {}
+        self.versions: dict[str, str | None] = {}
         self.balances: dict[str, Balance] = {}
         self.events: list[Event] = []
         self.moves: list[Move] = []
@@ -104,7 +104,9 @@ class Desk:
             denied=tuple(s for s in asked.sources if s in self.denied),
             allowed=tuple(d for d, allowed in verdicts.items() if allowed),
             refused=tuple(d for d, allowed in verdicts.items() if allowed is False),
-            versions=tuple(msgspec.structs.replace(s, version=self.versions.get(s.path, "v1")) for s in asked.documents),
+            versions=tuple(
+                Source(s.folder, s.path, v) for s in asked.documents if (v := self.versions.get(s.path, "v1")) is not None
+            ),
         )
         balances = {name: self.balances.get(name, Balance()) for name in asked.accounts}
         return World(self.policy, self.agents, access, balances)

@@ -39,6 +39,9 @@ def test_what_is_asked_is_one_call_on_the_versions_it_is_made_from_now() -> None
 
 
 def test_nobody_is_asked_before_it_is_known_what_the_call_is_made_from() -> None:
+    desk = Desk()
+    desk.versions["a.md"] = None
+    assert moved(MAIL, desk=desk).facts(Asked) == [] and refused(desk) == [] and "st2" in desk.turn.live
     assert consent.current(Access(1, 0), MAIL.label) is None
     assert consent.current(Access(1, 0, versions=(source("a.md"), source("b.md"))), MAIL.label) == (source("a.md"),)
     assert consent.current(Access(1, 0), Label()) == ()

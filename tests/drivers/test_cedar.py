@@ -66,6 +66,15 @@ def test_what_no_rule_permits_may_not_be_called(no: RuleQuestion) -> None:
     assert RULES.judge(no) == Ruling(False)
 
 
+def test_a_principal_of_any_kind_has_a_name_of_its_own() -> None:
+    rules = read(
+        'permit (principal == Principal::"robot:7", action, resource); @id("u") permit (principal is User, action, resource);',
+        "r",
+    )
+    names = {"robot:7": "line 1", "user:robot:7": "u", "user:": "", "service:robot:7": "", "7": "", "user": ""}
+    assert {name: rules.judge(asked("x", arguments={}, principal=name)).by for name in names} == names
+
+
 def test_what_a_rule_forbids_no_other_permits() -> None:
     night = {"principal": "service:night"}
     assert RULES.judge(asked("mail", arguments={"to": "ben@acme.test"}, **night)).allowed

@@ -49,7 +49,7 @@ def _open(state: State) -> list[tuple[Approval, Label]]:
     for turn in open_turns(state):
         for ask in turn.asks.values():
             step = turn.steps[ask.step].spec
-            if ask.kind != "approval" or ask.outcome or ask.step not in turn.live or step.item in turn.withdrawn:
+            if ask.kind != "approval" or ask.outcome or ask.step not in turn.live:
                 continue
             item = shown(turn, step)
             approval = Approval(

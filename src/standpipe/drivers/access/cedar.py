@@ -154,7 +154,7 @@ class _Judging:
         forbidden = any(self._rules[name].forbids for name in told.must_be_determining)
         perhaps = {*told.must_be_determining, *told.may_be_determining}
         hopes = [name for name in perhaps if not self._rules[name].forbids and not _never(said.residuals.get(name))]
-        return Ruling(bool(hopes) and not forbidden, forbidden=forbidden)
+        return Ruling(bool(hopes), forbidden=forbidden)
 
 
 def _never(residual: Any) -> bool:
