@@ -66,11 +66,12 @@ def test_owners_who_do_not_give_it_back_are_counted_as_long_as_the_log_stands_st
             opened.gone.add(owner)
         await log.claim("s1", owners[3], NOW, NOW + 100)
         await log.claim("s1", owners[3], NOW + 50, NOW + 150)
+        assert log.lease("s1") == Lease(4, NOW + 150, owners[3], 1, 3)
         await log.release("s1", 4)
-        assert log.lease("s1") == Lease(4, NOW + 150, None, 1, 3)
+        assert log.lease("s1") == Lease(4, NOW + 150, None, 1, 0)
 
         await log.claim("s1", owners[4], NOW, NOW + 100)
-        assert log.lease("s1").crashes == 3
+        assert log.lease("s1").crashes == 0
         await log.append(append("s1", 1))
         await log.claim("s1", owners[5], NOW + 101, NOW + 200)
         assert log.lease("s1") == Lease(6, NOW + 200, owners[5], 2, 1)

@@ -14,7 +14,7 @@ from standpipe.core.verify import violations
 from standpipe.drivers.log.memory import MemoryLog
 from standpipe.drivers.tools.python import tool
 from standpipe.engine.house import House, Turn
-from standpipe.engine.parking import CRASHES_MAX
+from standpipe.engine.parking import CRASHES_MAX, IDLE_FACTOR
 from standpipe.errors import Refused
 from standpipe.ports import Append, Appended, Fenced, Owner, Short, Stale
 
@@ -79,6 +79,22 @@ def test_a_session_is_parked_when_three_processes_died_at_one_place_of_it(times:
             *("SessionParked", "SessionUnparked", "TurnEnded")
         ]
         assert violations(await world.log.read(session)) == []
+
+    world.run(main)
+
+
+@pytest.mark.parametrize(("times", "state"), [(CRASHES_MAX, "idle"), (CRASHES_MAX * IDLE_FACTOR, "parked")])
+def test_a_session_in_which_nothing_is_to_be_done_is_not_blamed_so_soon(times: int, state: str) -> None:
+    world = Virtual(says_yes)
+
+    async def main() -> None:
+        house = world.house()
+        session = (await (await house.ask("Is it?")).wait()).session
+        await house.close()
+        await crashed(world, session, times)
+        assert await world.house(2).resume(session) is None
+        row = await world.log.row(session)
+        assert row is not None and row.state == state
 
     world.run(main)
 

@@ -8,7 +8,7 @@ import contextlib
 from standpipe.core.state import State
 from standpipe.engine.drive import LEASE_MS, Lost, Result, Setup, drive
 from standpipe.engine.opening import snapshot
-from standpipe.engine.parking import CRASHES_MAX, park
+from standpipe.engine.parking import CRASHES_MAX, park, patience_with
 from standpipe.errors import StoreError
 from standpipe.ports import Snapshot
 
@@ -21,26 +21,33 @@ ALONE_MS = 5_000
 async def drive_leased(setup: Setup, session: str, unrecorded: list[Result], chair: asyncio.Lock) -> State | None:
     """Drive a session if nobody else does; None if somebody does, or takes it over meanwhile, or if it is parked for its
     trouble. `unrecorded` is as in `drive`, `chair` is the one that suspects of this process share."""
-    row = await setup.ports.log.row(session)
-    fence = await _claim(setup, session) if row is None or not row.trouble else None
+    row, lease = await setup.ports.log.row(session), setup.ports.log.lease(session)
+    if row is not None and row.trouble:
+        return None
+    if lease.crashes + (lease.owner not in (None, setup.owner)) >= CRASHES_MAX - 1:
+        return await _driven_alone(setup, session, unrecorded, chair)
+    fence = await _taken(setup, session)
+    return await _driven(setup, session, fence, unrecorded) if fence is not None else None
+
+
+async def _taken(setup: Setup, session: str) -> int | None:
+    """The fence of the lease, or None: somebody else has it, or too many died with it, and the session is parked."""
+    fence = await _claim(setup, session)
     if fence is None:
         return None
-    crashes = setup.ports.log.lease(session).crashes
-    if crashes < CRASHES_MAX - 1:
-        return await _driven(setup, session, fence, unrecorded)
-    if crashes >= CRASHES_MAX:
-        await park(setup, session, f"{crashes} processes that drove it died at the same place of its log", fence)
-        await setup.ports.log.release(session, fence)
-        return None
+    crashes, row = setup.ports.log.lease(session).crashes, await setup.ports.log.row(session)
+    if crashes < patience_with(row):
+        return fence
+    await park(setup, session, f"{crashes} processes that drove it died at the same place of its log", fence)
     await setup.ports.log.release(session, fence)
-    return await _driven_alone(setup, session, unrecorded, chair)
+    return None
 
 
 async def _driven_alone(setup: Setup, session: str, unrecorded: list[Result], chair: asyncio.Lock) -> State | None:
     """Drive a session that may bring this process down: one at a time, so that it alone is blamed, until its log has grown."""
     await chair.acquire()
     try:
-        fence = await _claim(setup, session)
+        fence = await _taken(setup, session)
         if fence is None:
             return None
         seq, _ = await setup.ports.log.heads(session)

@@ -12,6 +12,16 @@ CRASHES_MAX = 3
 """So many times whoever drives a session may come to grief at one place of its log (OTP's supervisors have 3 in 5 s)."""
 
 
+IDLE_FACTOR = 3
+"""So many times more is forgiven to a session in which nothing is to be done: where processes are killed for other reasons, its
+log does not grow between one and the next, and it would be blamed for nothing."""
+
+
+def patience_with(row: SessionRow | None) -> int:
+    """After how many crashes at one place a session is parked."""
+    return CRASHES_MAX * (1 if row is None or row.state == "running" else IDLE_FACTOR)
+
+
 async def park(setup: Setup, session: str, reason: str, fence: int | None = None) -> None:
     """Nobody drives the session from now on, until `unpark`; by `fence` where a lease is held."""
     await _append(setup, session, SessionParked(reason), fence)

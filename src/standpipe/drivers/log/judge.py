@@ -93,12 +93,12 @@ def taken(lease: Lease, owner: Owner, times: tuple[int, int], head: int, dead: C
     """The lease that `owner` may have where the log's last seq is `head`; `times` are now and until when.
 
     Its own is renewed; one of nobody alive is taken with the next fence. That its last owner did not give it back counts as a
-    crash; how often that happened is forgotten as soon as the log has grown.
+    crash; how often that happened is forgotten once one gives it back, or the log has grown.
     """
     now, until = times
     if lease.owner == owner:
         return msgspec.structs.replace(lease, until=until)
     if lease.owner is not None and lease.until >= now and not dead(lease.owner):
         return None
-    crashes = (lease.crashes if lease.seq == head else 0) + (lease.owner is not None)
-    return Lease(lease.fence + 1, until, owner, head, crashes)
+    before = lease.crashes if lease.seq == head else 0
+    return Lease(lease.fence + 1, until, owner, head, before + 1 if lease.owner is not None else 0)

@@ -168,7 +168,7 @@ class MemoryLog:
         """Give the lease back, if it is still this one, and keep the snapshot that was taken under it."""
         lease = self.lease(session)
         if lease.fence == fence:
-            self._leases[session] = msgspec.structs.replace(lease, owner=None)
+            self._leases[session] = msgspec.structs.replace(lease, owner=None, crashes=0)
             if snapshot is not None:
                 self._snapshots[session] = snapshot
 

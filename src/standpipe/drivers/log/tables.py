@@ -94,7 +94,7 @@ SET_SNAPSHOT = "INSERT OR REPLACE INTO snapshots (session, seq, rules, state) VA
 SET_BALANCE = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)"
 SET_REVOKED = "INSERT OR REPLACE INTO revoked VALUES (?, ?)"
 SET_LEASE = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)"
-RELEASE = "UPDATE leases SET owner = NULL WHERE session = ? AND fence = ?"
+RELEASE = "UPDATE leases SET owner = NULL, crashes = 0 WHERE session = ? AND fence = ?"
 
 # Blobs are cast and names filled in, because these are read when other hands may have been here.
 ALL_FRAMES = (
