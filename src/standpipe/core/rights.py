@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,17 +22,19 @@ Userset = tuple[str, str]
 class Graph(msgspec.Struct, frozen=True):
     """A namespace's relations at one revision of its tenant, ready to be asked.
 
-    Relations by their subject; the usersets that stand as subjects of others, and those of them that are defined, by how
-    many exclusions stand below them; definitions; the instants at which relations end, in order; and the governed types.
+    Relations by their subject; the usersets that stand as subjects of others, by type and relation, and those of them that
+    are defined, by their object; definitions, and how many exclusions stand below each; the instants at which relations end,
+    in order; and the governed types.
     """
 
     revision: int
     namespace: str
     governed: frozenset[str]
     by_subject: dict[Userset, tuple[Relation, ...]]
-    usersets: tuple[Userset, ...]
-    defined: tuple[tuple[Userset, ...], ...]
+    usersets: dict[Node, list[Userset]]
+    defined: dict[str, list[Userset]]
     definitions: dict[Node, Definition]
+    levels: dict[Node, int]
     ends: tuple[int, ...]
 
 
@@ -52,22 +55,27 @@ def graph(texts: Iterable[str], revision: int = 0, namespace: str = "", governed
                 definitions[definition.node] = definition
             case _:
                 raise ValueError(f"not a relation: {text!r}")
-    usersets = tuple(sorted(subject for subject in found if subject[1]))
+    usersets: dict[Node, list[Userset]] = {}
+    defined: dict[str, list[Userset]] = {}
+    for userset in sorted(subject for subject in found if subject[1]):
+        node = (type_of(userset[0]), userset[1])
+        usersets.setdefault(node, []).append(userset)
+        if node in definitions:
+            defined.setdefault(userset[0], []).append(userset)
     return Graph(
         revision=revision,
         namespace=namespace,
         governed=frozenset(governed),
         by_subject={subject: tuple(sorted(these)) for subject, these in found.items()},
         usersets=usersets,
-        defined=_by_level(usersets, found, definitions) if definitions else (),
+        defined=defined,
         definitions=definitions,
+        levels=_levels(found, definitions) if definitions else {},
         ends=tuple(sorted({relation.until for these in found.values() for relation in these if relation.until})),
     )
 
 
-def _by_level(
-    usersets: Iterable[Userset], found: dict[Userset, list[Relation]], definitions: dict[Node, Definition]
-) -> tuple[tuple[Userset, ...], ...]:
+def _levels(found: dict[Userset, list[Relation]], definitions: dict[Node, Definition]) -> dict[Node, int]:
     edges = {
         ((type_of(one.object), one.relation), (type_of(subject), via))
         for (subject, via), these in found.items()
@@ -75,12 +83,7 @@ def _by_level(
         for one in these
     }
     height = levels(definitions, edges)
-    held: dict[int, list[Userset]] = {}
-    for subject, via in usersets:
-        node = (type_of(subject), via)
-        if node in definitions:
-            held.setdefault(height.get(node, 0), []).append((subject, via))
-    return tuple(tuple(held[level]) for level in sorted(held))
+    return {node: height.get(node, 0) for node in definitions}
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -116,7 +119,8 @@ class Reach(msgspec.Struct):  # not frozen only because the port's Rights has a 
 
     def allows(self, object: str, relation: str = "reader") -> bool:
         """Whether the principal has `relation` to `object`."""
-        return self.open(type_of(object)) or self.has(object, relation)
+        kind = type_of(object)
+        return self.open(kind) or self._follows(relation, object, kind, "")
 
     def filter(self, objects: Iterable[str], relation: str = "reader") -> list[str]:
         """Those of the objects that the principal has `relation` to, in their order."""
@@ -128,8 +132,7 @@ class Reach(msgspec.Struct):  # not frozen only because the port's Rights has a 
 
     def has(self, object: str, relation: str) -> bool:
         """Whether relations and definitions make the principal `relation` of `object`."""
-        definition = self.definitions.get((type_of(object), relation)) if self.definitions else None
-        return self.granted(object, relation) if definition is None else self._follows(definition.rule, object, relation)
+        return self._follows(relation, object, type_of(object), "")
 
     def granted(self, object: str, relation: str) -> bool:
         """Whether relations say so directly, or through sets of principals."""
@@ -140,13 +143,15 @@ class Reach(msgspec.Struct):  # not frozen only because the port's Rights has a 
                 return True
         return any(matches(pattern, object) for pattern, _ in self.patterns.get(relation, ()))
 
-    def _follows(self, rule: Rule, object: str, defined: str) -> bool:
+    def _follows(self, rule: Rule, object: str, kind: str, defined: str) -> bool:
+        """Whether a rule holds, in the definition of `defined`."""
         if isinstance(rule, str):
-            return self.granted(object, rule) if rule == defined else self.has(object, rule)
-        left = self._follows(rule.left, object, defined)
-        if rule.sign == "+":
-            return left or self._follows(rule.right, object, defined)
-        return left and self._follows(rule.right, object, defined) != (rule.sign == "-")
+            definition = self.definitions.get((kind, rule)) if self.definitions and rule != defined else None
+            return self.granted(object, rule) if definition is None else self._follows(definition.rule, object, kind, rule)
+        left = self._follows(rule.left, object, kind, defined)
+        if left is (rule.sign == "+"):
+            return left
+        return self._follows(rule.right, object, kind, defined) != (rule.sign == "-")
 
     def nearest(self, object: str, relation: str) -> Link | None:
         """The link with the shortest chain that grants this without a definition."""
@@ -187,43 +192,66 @@ def reach(relations: Graph, principal: str, now: int = 0, *, explained: bool = F
         prefixes={},
         patterns={},
     )
-    seen: set[Userset] = set()
+    walk = _Walk(found, now, deque(), set(), {})
     # A principal is a plain thing: no relation has `group:hr#member`, a set of principals, as a subject of that name.
-    waiting: deque[tuple[Userset, Link | None, tuple[str, ...]]] = deque()
     for subject in dict.fromkeys((principal, f"{type_of(principal)}:*")):
-        seen.add((subject, ""))
-        waiting.append(((subject, ""), None, ()))
-    _spread(relations, found, waiting, seen, now)
-    for level in relations.defined:  # what a level excludes is of lower ones, and so known in full
-        while more := [userset for userset in level if userset not in seen and found.has(*userset)]:
-            seen.update(more)
-            waiting.extend((userset, None, _by_relations(found, *userset).chain if explained else ()) for userset in more)
-            _spread(relations, found, waiting, seen, now)
+        walk.waiting.append(((subject, ""), None, ()))
+    _spread(relations, walk)
+    for level in sorted(set(relations.levels.values())):  # what a level excludes is of lower ones, and so known in full
+        while more := [one for one, of in walk.likely.items() if of == level and one not in walk.seen and found.has(*one)]:
+            walk.seen.update(more)
+            walk.waiting.extend((one, None, _by_relations(found, *one).chain if explained else ()) for one in more)
+            _spread(relations, walk)
     return found
 
 
-def _spread(
-    relations: Graph, found: Reach, waiting: deque[tuple[Userset, Link | None, tuple[str, ...]]], seen: set[Userset], now: int
-) -> None:
+class _Walk(NamedTuple):
+    """On the way: the usersets that wait with what led there, those seen, and those that are defined and may have come true."""
+
+    found: Reach
+    now: int
+    waiting: deque[tuple[Userset, Link | None, tuple[str, ...]]]
+    seen: set[Userset]
+    likely: dict[Userset, int]
+
+
+def _spread(relations: Graph, walk: _Walk) -> None:
     """Take all that follows from the usersets that wait, nearest first, up to sets that are defined."""
-    while waiting:
-        subject, before, shown = waiting.popleft()
+    while walk.waiting:
+        subject, before, shown = walk.waiting.popleft()
         length = 1 + (before.length if before is not None else len(shown))
         for step in relations.by_subject.get(subject, ()):
-            if step.until and step.until <= now:
+            if step.until and step.until <= walk.now:
                 continue
             link = Link(step, before, shown, length)
-            found.take(link)
-            if relations.definitions and (type_of(step.object), step.relation) in relations.definitions:
-                continue
-            held = [(step.object, step.relation)]
-            if "*" in step.object:
-                parts = tuple(step.object.split("*"))
-                held = [u for u in relations.usersets if u[1] == step.relation and matches(parts, u[0])]
-            for userset in held:
-                if userset not in seen:
-                    seen.add(userset)
-                    waiting.append((userset, link, ()))
+            walk.found.take(link)
+            for userset in _held(relations, step, walk.likely):
+                if userset not in walk.seen:
+                    walk.seen.add(userset)
+                    walk.waiting.append((userset, link, ()))
+
+
+def _held(relations: Graph, step: Relation, likely: dict[Userset, int]) -> Iterable[Userset]:
+    """The usersets that a relation puts the principal into; those it may, by definitions, are noted as likely."""
+    object = step.object
+    if relations.definitions:
+        kind = type_of(object)
+        for one in relations.defined.get(object, ()) if "*" not in object else _fitting(relations, object, kind):
+            likely[one] = relations.levels[kind, one[1]]
+        if (kind, step.relation) in relations.definitions:
+            return ()
+    if "*" not in object:
+        return ((object, step.relation),)
+    parts = tuple(object.split("*"))
+    return [one for one in relations.usersets.get((type_of(object), step.relation), ()) if matches(parts, one[0])]
+
+
+def _fitting(relations: Graph, pattern: str, kind: str) -> Iterator[Userset]:
+    """The defined usersets of this type whose object fits."""
+    parts = tuple(pattern.split("*"))
+    for node in relations.levels:
+        if node[0] == kind:
+            yield from (one for one in relations.usersets.get(node, ()) if matches(parts, one[0]))
 
 
 class Why(msgspec.Struct, frozen=True):

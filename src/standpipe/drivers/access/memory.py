@@ -20,6 +20,7 @@ class MemoryAccess:
         self._clock = clock
         self._heads: dict[str, Heads] = {}
         self._relations: dict[_Namespace, dict[str, Granted]] = {}
+        self._ends: dict[str, list[int]] = {}
         self._governed: dict[_Namespace, frozenset[str]] = {}
         self._applied: dict[_Namespace, tuple[str, ...]] = {}
         self._recent = Recent()
@@ -49,6 +50,7 @@ class MemoryAccess:
             for these in self._of(effect.tenant):
                 for one in [one for one in these.values() if 0 < one.until <= effect.ended]:
                     del these[one.text]
+        self._ends[effect.tenant] = [one.until for these in self._of(effect.tenant) for one in these.values() if one.until]
 
     def _of(self, tenant: str) -> list[dict[str, Granted]]:
         return [these for (owner, _), these in self._relations.items() if owner == tenant]
@@ -56,7 +58,7 @@ class MemoryAccess:
     def heads(self, tenant: str) -> Heads:
         """The tenant's newest revision, revocation and end that no fact tells."""
         kept, now = self._heads.get(tenant, Heads()), self._clock()
-        ends = [one.until for these in self._of(tenant) for one in these.values() if 0 < one.until <= now]
+        ends = [end for end in self._ends.get(tenant, ()) if end <= now]
         return Heads(kept.revision, kept.revoked, max(ends)) if ends else kept
 
     async def rights(self, tenant: str, namespace: str, principal: str, revision: int | None = None) -> Rights:
