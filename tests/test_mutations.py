@@ -227,6 +227,27 @@ MUTATIONS = [
         "tests/core/test_gate.py::test_an_irreversible_call_asks_first_and_is_granted_on_yes",
     ),
     Mutation(
+        "a yes is for exactly one call, on what it was asked on",
+        "core/consent.py",
+        "if ask.intent and (ask.intent, ask.sources) != (meant, versions):",
+        "if False:",
+        "tests/core/test_consent.py::test_a_yes_is_void_for_other_arguments",
+    ),
+    Mutation(
+        "a tool that the rules keep from a principal is not there",
+        "engine/standing.py",
+        "tools=tuple(tool for tool in agent.tools if ever(tool))",
+        "tools=agent.tools",
+        "tests/test_api_rules.py::test_a_model_sees_the_tools_that_its_principal_could_ever_call",
+    ),
+    Mutation(
+        "a rule that forbids and breaks off forbids",
+        "drivers/access/cedar.py",
+        "if any(found is None or self._rules[found[1]].forbids for found in broken):",
+        "if False:",
+        "tests/drivers/test_cedar.py::test_a_rule_that_forbids_and_breaks_off_forbids",
+    ),
+    Mutation(
         "what a call cost is settled when it is over",
         "core/decide.py",
         "    _settle,\n",

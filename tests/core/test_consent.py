@@ -73,6 +73,13 @@ def test_a_yes_does_not_outlive_its_time() -> None:
     assert refused(desk) == [("st2", "expired")]
 
 
+def test_who_says_yes_too_late_is_told() -> None:
+    desk = parked()
+    desk.now = desk.facts(Asked)[0].until
+    answer = desk.admit(Reply("y", "acme", "user:ana", "t1.st2", True))
+    assert isinstance(answer, Refusal) and answer.code == "not found"
+
+
 def test_a_yes_is_for_one_call_the_same_call_is_asked_again() -> None:
     desk = said(parked()).came(passage("b.md", "sent")).came(MAIL)
     assert [a.ask for a in desk.facts(Asked)] == ["t1.st2", "t1.st4"]

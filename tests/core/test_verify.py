@@ -5,9 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 from msgspec.structs import replace
+from tests.core.desk import NOW, call_of
+from tests.core.gates import moved
 from tests.simulate.planted import Faults, Log, effects, fault, logs, said_of, with_items
 
 from standpipe.core import events as e
+from standpipe.core.admit import Reply
 from standpipe.core.amounts import Amounts
 from standpipe.core.details import Why
 from standpipe.core.events import Event, Frame
@@ -251,3 +254,16 @@ def test_an_answer_is_read_back_as_it_was_checked() -> None:
     again = msgspec.json.decode(msgspec.json.encode(frames), type=list[Frame])
 
     assert violations(again, effects(frames)) == []
+
+
+@pytest.mark.parametrize(("allow", "until"), [(True, NOW + 1), (False, NOW + 1), (True, NOW)])
+def test_a_call_that_a_person_was_asked_about_needs_a_yes_in_time(allow: bool, until: int) -> None:
+    desk = moved(call_of("send"))
+    desk.admit(Reply("y", "acme", "user:ana", "t1.st2", True))
+    facts = [event.fact for event in desk.run().events]
+    planted = {e.Answered: {"allow": allow}, e.Asked: {"until": until}}
+    events = [replace(event, fact=replace(event.fact, **planted.get(type(event.fact), {}))) for event in desk.events]
+    assert any(isinstance(fact, e.CallGranted) and fact.target == "send" for fact in facts)
+    found = violations([e.Frame(1, NOW, "test", "rules", e.WorldRecord(), tuple(events))])
+    said = [text for text in found if "a person was asked about it, and did not say yes, or no longer" in text]
+    assert len(said) == (not allow or until == NOW)

@@ -8,13 +8,14 @@ from pathlib import Path
 from random import Random
 
 import msgspec
-from tests.simulate.test_two_worlds import AGENTS, ANA, EVE, WORDS, Seen, Stage, furnish, run, sender
+from tests.simulate.test_two_worlds import AGENTS, ANA, EVE, WORDS, Seen, Stage, furnish, sender
 
 from standpipe.core.items import Item, ToolCall
 from standpipe.core.tools import ToolSpec
 from standpipe.drivers.access.cedar import read
 from standpipe.engine.house import House
 from standpipe.engine.lookup import static
+from standpipe.testing.run import run
 
 RULES = read(
     """

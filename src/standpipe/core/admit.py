@@ -104,7 +104,7 @@ def admit(state: State, wish: Wish, world: World, now: int) -> list[Event] | Ref
         case Cancel():
             return _cancel(state, wish, now)
         case Reply():
-            return _reply(state, wish)
+            return _reply(state, wish, now)
         case _:
             assert_never(wish)
 
@@ -195,10 +195,10 @@ def _cancel(state: State, wish: Cancel, now: int) -> list[Event] | Refusal:
     return record.events if known and _own(state, wish) else Refusal("not found", "There is no such turn running.")
 
 
-def _reply(state: State, wish: Reply) -> list[Event] | Refusal:
+def _reply(state: State, wish: Reply, now: int) -> list[Event] | Refusal:
     turn = share_of(state, wish.ask).turn
     ask = turn.asks.get(wish.ask) if turn is not None else None
-    if ask is None or ask.outcome or ask.kind != "approval" or not _own(state, wish):
+    if ask is None or ask.outcome or ask.kind != "approval" or not _own(state, wish) or now >= ask.until:
         return Refusal("not found", "There is no such open approval.")
     if wish.intent and wish.intent != ask.intent:
         return Refusal("void", "What is to be approved is not what was shown: look at it again.")

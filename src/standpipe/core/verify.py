@@ -94,6 +94,7 @@ class _Audit:
         self.over: dict[str, bool] = {}
         self.keys: dict[str, str] = {}
         self.forked, self.allowed, self.recorded = 0, set[str](), set[int]()
+        self.approvals = dict[str, int]()
 
     def frame(self, frame: e.Frame) -> None:
         """Judge the next frame, and then its events."""
@@ -140,7 +141,7 @@ class _Audit:
                 call.hold = NOTHING if call.hold is not None and not call.agent else call.hold
             share.deadline_at, share.until = share.deadline_at + fact.later_ms, share.until and share.until + fact.later_ms
             share.asks = {ask: waits or ask in self.allowed for ask, waits in share.asks.items()}
-        self.allowed = set()
+        self.allowed, self.approvals = set(), {ask: until + fact.later_ms for ask, until in self.approvals.items()}
         spent = sum((share.spent for share in self.open.values()), NOTHING).microusd
         left = self.turn.limit.microusd - spent if self.turn is not None else 0
         self.must(0 <= fact.microusd <= left and (fact.accounts or self.turn is None), "it holds more than is left, or nowhere")
@@ -153,6 +154,9 @@ class _Audit:
         self.recorded.discard(fact.recorded)
         acts = self.forked and fact.target in self.acts and not (fact.recorded or fact.purpose)
         allowed = f"{turn.name}.{fact.step}" in self.allowed
+        free = fact.recorded or fact.purpose or f"{turn.name}.{fact.step}" not in self.approvals
+        in_time = allowed and self.at < self.approvals.get(f"{turn.name}.{fact.step}", 0)
+        self.must(free or in_time, "a person was asked about it, and did not say yes, or no longer")
         self.must(not acts or allowed, "it may change the world, and nobody allowed it since the session was forked")
 
     def requested(self, fact: e.TurnRequested) -> None:
@@ -290,6 +294,7 @@ class _Audit:
         fits = fact.ask not in share.asks if isinstance(fact, e.Asked) else share.asks.get(fact.ask)
         self.must(fits, f"{fact.ask} is {'asked twice' if isinstance(fact, e.Asked) else 'not open'}")
         share.asks[fact.ask] = isinstance(fact, e.Asked)
+        self.approvals |= {fact.ask: fact.until} if isinstance(fact, e.Asked) and fact.kind == "approval" else {}
         self.allowed |= {fact.ask} if isinstance(fact, e.Answered) and fact.allow else set()
 
     def parking(self, turn: _Share, fact: e.TurnParked | e.TurnUnparked) -> None:
