@@ -15,7 +15,7 @@ from standpipe.core.tools import ToolSpec
 from standpipe.drivers.access.cedar import read
 from standpipe.engine.house import House
 from standpipe.engine.lookup import static
-from standpipe.testing.run import run
+from standpipe.testing.clock import run
 
 RULES = read(
     """
