@@ -327,6 +327,8 @@ class _Drive:
 
     async def _wait(self) -> list[Result | CallInterrupted]:
         """Wait for an outcome, a new event of somebody else, or the next instant that matters; what arrived."""
+        if self.works.results or self.heard:  # what was just begun takes what it needs of the state before that changes
+            await asyncio.sleep(0)
         while not (self.works.results or self.heard or self.stirred) and (left_ms := self._left_ms()) > 0:
             await self.works.rung(min(left_ms, LOOK_MS) / 1000)
         self.stirred = False

@@ -11,6 +11,9 @@ from standpipe.engine.lease import drive_leased
 from standpipe.engine.parking import CRASHES_MAX, park
 from standpipe.errors import StandpipeError, StoreError
 
+AGAIN_S = 2.0
+"""How long after the store failed a session is driven again, whoever waits for it or not: so that its turn comes to an end."""
+
 
 class Drives:
     """The drives of this process. `start` is cheap and may be called as often as one likes."""
@@ -70,6 +73,11 @@ class Drives:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _try_again(self, session: str) -> None:
+        """Go on where the store failed, unless somebody has done so."""
+        if session in self._troubles:
+            self.start(session)
+
     def _forget(self, session: str, task: asyncio.Task[bool]) -> None:
         """One that was cancelled before it began could not say so itself."""
         if self._tasks.get(session) is task:
@@ -89,6 +97,8 @@ class Drives:
                     return False
         except Exception as trouble:
             self._troubles[session] = trouble
+            if isinstance(trouble, StoreError) and not self._closed:  # nobody else may: the lease may still be ours
+                asyncio.get_running_loop().call_later(AGAIN_S, self._try_again, session)
             if not isinstance(trouble, StandpipeError):
                 await self._blame(session, trouble)
             if unrecorded:

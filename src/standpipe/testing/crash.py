@@ -41,7 +41,7 @@ class Fate(Protocol):
         """It asked for a session's lease, and has it with this fence or not."""
 
     def released(self, life: Life, session: str) -> None:
-        """It gave a lease back."""
+        """It gave a lease back, or wanted to."""
 
 
 class Life:
@@ -95,7 +95,7 @@ class Life:
         return fence
 
     def released(self, session: str) -> None:
-        """It gave a lease back."""
+        """It gave a lease back, or wanted to."""
         if self._fate is not None:
             self._fate.released(self, session)
 

@@ -49,7 +49,7 @@ STATES = "idle", "planning", "model open", "tool open", "effect open", "scope op
 ARMED_SHARE = 0.5
 TOOL_WEIGHT = 5
 """Tools are called rarely; where one is, it is mostly they that fail."""
-RATES = 0.01, 0.04, 0.12
+RATES = 0.02, 0.08, 0.25
 """How likely something strikes at a boundary, in a seed's share of lives."""
 
 

@@ -50,6 +50,8 @@ Saw = Callable[[Append, Appended], Awaitable[None]]
 HANG_S = 10_000.0
 GARBAGE_CHARS = 700_000
 """More than anybody can use."""
+RENEWAL_S = 0.02
+"""So much later, every other time, a process that stood still asks for its lease again than it goes on with everything else."""
 STALL_MS = 10_000
 """A lag from here on is a process that stands still: it does nothing with the log until that is over."""
 
@@ -76,7 +78,7 @@ class MortalLog(_Mortal):
     def __init__(self, machine: Machine, life: Life, saw: Saw, lag_ms: Callable[[], int] = lambda: 0) -> None:
         super().__init__(machine, life)
         self._saw, self._lag_ms = saw, lag_ms
-        self._still_until = 0.0
+        self._still_until, self._renewal_s = 0.0, 0.0
         self._appending = False
 
     async def append(self, append: Append) -> Appended | Stale | Fenced | Short:
@@ -101,14 +103,15 @@ class MortalLog(_Mortal):
         lag_ms, now = self._lag_ms(), asyncio.get_running_loop().time()
         if lag_ms >= STALL_MS:
             self._still_until = now + lag_ms / 1000
+            self._renewal_s = RENEWAL_S - self._renewal_s
         elif lag_ms:
             await self._life.sleep(lag_ms / 1000)
         await self._stand()
 
-    async def _stand(self) -> None:
+    async def _stand(self, longer_s: float = 0.0) -> None:
         """Whoever stands still does not know it; it goes on when it can, and finds the world changed."""
         while (left := self._still_until - asyncio.get_running_loop().time()) > 0:
-            await self._life.sleep(left)
+            await self._life.sleep(left + longer_s)
         self._life.check()
 
     async def read(self, session: str, after: int = 0, *, bodies: bool = True, limit: int | None = None) -> list[Frame]:
@@ -145,7 +148,7 @@ class MortalLog(_Mortal):
 
     async def claim(self, session: str, owner: Owner, now: int, until: int) -> int | None:
         """As the log does, for the living."""
-        await self._stand()
+        await self._stand(self._renewal_s)
         await self._life.meet("claim", session)
         return self._life.claimed(session, await self._use(self._machine.log.claim(session, owner, now, until)))
 
@@ -157,8 +160,10 @@ class MortalLog(_Mortal):
         """As the log does, for the living."""
         await self._stand()
         await self._life.meet("release", session)
-        await self._use(self._machine.log.release(session, fence, snapshot))
-        self._life.released(session)
+        try:
+            await self._use(self._machine.log.release(session, fence, snapshot))
+        finally:  # nobody drives the session now, whatever the store says
+            self._life.released(session)
 
     async def snapshot(self, session: str) -> Snapshot | None:
         """As the log does."""

@@ -211,7 +211,7 @@ class People:
             await self._front.through(
                 lambda house: house.cancel(session, wish.turn, state.principal, level=wish.level, scope=wish.scope)
             )
-        except NotFound:
+        except (NotFound, Refused):
             return
 
 

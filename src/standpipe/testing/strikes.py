@@ -233,7 +233,7 @@ class Strikes:
             self._holders[session] = life
 
     def released(self, life: Life, session: str) -> None:
-        """A process gave a lease back."""
+        """A process gave a lease back, or wanted to."""
         if self._holders.get(session) is life:
             del self._holders[session]
 

@@ -51,7 +51,7 @@ LATE_S = 50.0
 """How long a person takes who answers too late."""
 CALM_S = 2.0, 8.0, 30.0
 """When faults stop, in a life that is to show that everything ends."""
-HORIZON_S = 30.0, 120.0
+HORIZON_S = 60.0, 150.0
 """How long a life is watched in which they never do."""
 CONTROLS = tuple(ToolSpec(name, name, plain_schema(kind), effect="control") for name, kind in CONTROL.items())
 ANSWER_SCHEMA = {"type": "object", "properties": {"level": {"type": "integer"}}, "required": ["level"]}
@@ -78,7 +78,8 @@ class World:
         random = chance(scenario.seed, mode)
         self.calm_s = random.choice(CALM_S) if mode == "liveness" else math.inf
         self.horizon_s = random.choice(HORIZON_S) if mode == "safety" else math.inf
-        self.injectors = Injectors(scenario.seed, without, armed=mode != "plain", calm_at=self.calm_s)
+        self.injectors = injectors = Injectors(scenario.seed, without, armed=mode != "plain", calm_at=self.calm_s)
+        moods = {*scenario.moods}
         self.machine = Machine(self._is_gone) if mode == "plain" else DiskMachine(self._is_gone, self._hurt, self._cut)
         self.outsider = Life(Boundaries(), 0)
         log = MortalLog(self.machine, self.outsider, self.saw)
@@ -96,12 +97,9 @@ class World:
         self.lives = 0
         self._turn = 0
         self._lags = chance(scenario.seed, "lag")
-        self._workers = 2 if self.injectors.allows("two workers") and self._has_two() else 1
-
-    def _has_two(self) -> bool:
-        return bool({"two", "stall"} & {*self.scenario.moods}) or (
-            self.mode != "plain" and chance(self.scenario.seed, "two").random() < 0.3
-        )
+        beside = chance(scenario.seed, "two").random() if mode != "plain" else 1.0
+        self._workers = 2 if injectors.allows("two workers") and ({"two", "stall"} & moods or beside < 0.4) else 1
+        self._stalls = "stall" in moods or (injectors.allows("delay") and beside < 0.2)
 
     async def live(self) -> Run:
         """From the first message to the last answer, over as many processes as it takes."""
@@ -311,7 +309,7 @@ class World:
         if self.clock.time() >= self.calm_s:
             return 0
         lag_ms = self._lags.choice((0, 0, 0, 1, 40, 1_500)) if "lag" in moods else 0
-        lag_ms = 45_000 if "stall" in moods and self._lags.random() < 0.04 else lag_ms
+        lag_ms = 45_000 if self._stalls and self._lags.random() < 0.04 else lag_ms
         if lag_ms:
             self.injectors.strikes("delay", ())
         return lag_ms
