@@ -57,7 +57,19 @@ def calls(asked: Asked) -> Iterator[Figures]:
     yield from _once("calls", f"sessions={size.sessions}", size, asked)
 
 
-BENCHMARKS: dict[str, Callable[[Asked], Iterator[Figures]]] = {"w1": w1, "growth": growth, "parked": parked, "calls": calls}
+def access(asked: Asked) -> Iterator[Figures]:
+    """One check of a right in process, at group depth 5: known, worked out anew, and both with definitions."""
+    for case in ("known", "anew", "known-defined", "anew-defined"):
+        yield from _once(f"access-{case}", case, Size("", seconds=asked.seconds or 1.0), asked)
+
+
+BENCHMARKS: dict[str, Callable[[Asked], Iterator[Figures]]] = {
+    "w1": w1,
+    "growth": growth,
+    "parked": parked,
+    "calls": calls,
+    "access": access,
+}
 
 
 def run(name: str, asked: Asked) -> list[Figures]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import msgspec
 
-from bench import bare, growth, waiting, workload
+from bench import bare, checks, growth, waiting, workload
 from bench.gauge import percentile, rss_mb, stored_bytes
 from bench.governed import ungoverned
 from bench.size import Figures, Size
@@ -70,6 +70,10 @@ MEASURES: dict[str, Callable[[Size], Coroutine[None, None, Figures]]] = {
     "growth": growth.growth,
     "parked": waiting.parked,
     "calls": waiting.calls,
+    "access-known": checks.known,
+    "access-anew": checks.anew,
+    "access-known-defined": checks.known_defined,
+    "access-anew-defined": checks.anew_defined,
 }
 
 

@@ -23,8 +23,8 @@ class Graph(msgspec.Struct, frozen=True):
     """A namespace's relations at one revision of its tenant, ready to be asked.
 
     Relations by their subject; the usersets that stand as subjects of others, by type and relation, and those of them that
-    are defined, by their object; definitions, and how many exclusions stand below each; the instants at which relations end,
-    in order; and the governed types.
+    are defined, by their object; definitions, how many exclusions stand below each, and these numbers in order;
+    the instants at which relations end, in order; and the governed types.
     """
 
     revision: int
@@ -35,6 +35,7 @@ class Graph(msgspec.Struct, frozen=True):
     defined: dict[str, list[Userset]]
     definitions: dict[Node, Definition]
     levels: dict[Node, int]
+    heights: tuple[int, ...]
     ends: tuple[int, ...]
 
 
@@ -62,6 +63,7 @@ def graph(texts: Iterable[str], revision: int = 0, namespace: str = "", governed
         usersets.setdefault(node, []).append(userset)
         if node in definitions:
             defined.setdefault(userset[0], []).append(userset)
+    height = _levels(found, definitions) if definitions else {}
     return Graph(
         revision=revision,
         namespace=namespace,
@@ -70,7 +72,8 @@ def graph(texts: Iterable[str], revision: int = 0, namespace: str = "", governed
         usersets=usersets,
         defined=defined,
         definitions=definitions,
-        levels=_levels(found, definitions) if definitions else {},
+        levels=height,
+        heights=tuple(sorted(set(height.values()))),
         ends=tuple(sorted({relation.until for these in found.values() for relation in these if relation.until})),
     )
 
@@ -86,7 +89,7 @@ def _levels(found: dict[Userset, list[Relation]], definitions: dict[Node, Defini
     return {node: height.get(node, 0) for node in definitions}
 
 
-class Link(msgspec.Struct, frozen=True):
+class Link(msgspec.Struct, frozen=True, gc=False):
     """A relation that grants the principal something, and what leads to it: another link, or for who is a subject by a
     definition the chain that shows it. `length` counts relations and definitions."""
 
@@ -197,9 +200,11 @@ def reach(relations: Graph, principal: str, now: int = 0, *, explained: bool = F
     for subject in dict.fromkeys((principal, f"{type_of(principal)}:*")):
         walk.waiting.append(((subject, ""), None, ()))
     _spread(relations, walk)
-    for level in sorted(set(relations.levels.values())):  # what a level excludes is of lower ones, and so known in full
-        while more := [one for one, of in walk.likely.items() if of == level and one not in walk.seen and found.has(*one)]:
+    for level in relations.heights:  # what a level excludes is of lower ones, and so known in full
+        while more := [one for one, of in walk.likely.items() if of == level and found.has(*one)]:
             walk.seen.update(more)
+            for one in more:
+                del walk.likely[one]
             walk.waiting.extend((one, None, _by_relations(found, *one).chain if explained else ()) for one in more)
             _spread(relations, walk)
     return found
@@ -225,19 +230,20 @@ def _spread(relations: Graph, walk: _Walk) -> None:
                 continue
             link = Link(step, before, shown, length)
             walk.found.take(link)
-            for userset in _held(relations, step, walk.likely):
+            for userset in _held(relations, step, walk):
                 if userset not in walk.seen:
                     walk.seen.add(userset)
                     walk.waiting.append((userset, link, ()))
 
 
-def _held(relations: Graph, step: Relation, likely: dict[Userset, int]) -> Iterable[Userset]:
+def _held(relations: Graph, step: Relation, walk: _Walk) -> Iterable[Userset]:
     """The usersets that a relation puts the principal into; those it may, by definitions, are noted as likely."""
     object = step.object
     if relations.definitions:
         kind = type_of(object)
         for one in relations.defined.get(object, ()) if "*" not in object else _fitting(relations, object, kind):
-            likely[one] = relations.levels[kind, one[1]]
+            if one not in walk.seen:
+                walk.likely[one] = relations.levels[kind, one[1]]
         if (kind, step.relation) in relations.definitions:
             return ()
     if "*" not in object:
