@@ -71,8 +71,7 @@ Result = Outcome | Answered | Kept | Exception
 
 class Setup(msgspec.Struct, frozen=True):
     """What it takes to drive a session: the ports, the static part of the world, who we are, how to ask a person (nobody is
-    asked without), and where new ids of 128 random bits come from (`fresh`).
-    """
+    asked without), and where new ids of 128 random bits come from (`fresh`)."""
 
     ports: Ports
     fixed: Static
@@ -149,10 +148,8 @@ class _Drive:
         return self.state.agent not in self.setup.fixed.agents and not cancelled
 
     async def _advance(self, arrived: list[Result | CallInterrupted]) -> bool:
-        """Append what arrived and all that follows from it; whether more may follow, once more is known.
-
-        It may not where everything that rules could ask of the state they left has been answered already.
-        """
+        """Append what arrived and all that follows from it; whether more may follow, once more is known: it may not where all
+        that rules could ask of the state they left has been answered already."""
         while True:
             setup, state = self.setup, self.state
             inputs = self._inputs(arrived, now := setup.ports.clock())
