@@ -15,7 +15,8 @@ from standpipe.core.amounts import Amounts
 from standpipe.core.apply import fold
 from standpipe.core.details import LEVELS
 from standpipe.core.events import AnyFact, Event, RelationsChanged
-from standpipe.core.ids import HOUSE
+from standpipe.core.ids import HOUSE, digest_bytes
+from standpipe.core.items import Source
 from standpipe.core.pending import open_turns
 from standpipe.core.state import Ask as Asked
 from standpipe.core.state import State
@@ -166,10 +167,19 @@ class People:
                 takes_ms = random.choice((100, 2_000, 8_000))
                 if _now() + takes_ms < ask.until:
                     await asyncio.sleep(takes_ms / 1000)
-                    await self._say_to(chat, ask, random.random() < 0.7)
+                    allow = random.random() < 0.7
+                    if ask.sources and self._scenario.moods and random.random() < 0.5:
+                        await self._edit(ask.sources[0])
+                    await self._say_to(chat, ask, allow)
                     return
         until = min((a.until for a in open_asks), default=_now() + 1_000)
         await self._log.wait(chat.session, state.seq, max(PATIENCE_MS, until - _now()))
+
+    async def _edit(self, source: Source) -> None:
+        """Somebody saves a document anew, so that what was asked about it before is asked about another version."""
+        document = next(d for d in self._scenario.documents if d.path == source.path)
+        edited = msgspec.structs.replace(document, version=digest_bytes(f"{source.version} again".encode()))
+        await self._front.through(lambda house: house.ports.search.write(TENANT, source.folder, [edited], ()))
 
     async def _say_to(self, chat: Chat, ask: Asked, allow: bool) -> None:
         try:
