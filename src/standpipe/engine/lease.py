@@ -36,9 +36,11 @@ async def _taken(setup: Setup, session: str) -> int | None:
     if fence is None:
         return None
     crashes, row = setup.ports.log.lease(session).crashes, await setup.ports.log.row(session)
-    if crashes < patience_with(row):
+    parked = row is not None and bool(row.trouble)  # by another process, since this one looked
+    if crashes < patience_with(row) and not parked:
         return fence
-    await park(setup, session, f"{crashes} processes that drove it died at the same place of its log", fence)
+    if not parked:
+        await park(setup, session, f"{crashes} processes that drove it died at the same place of its log", fence)
     await setup.ports.log.release(session, fence)
     return None
 

@@ -20,7 +20,7 @@ class Run(msgspec.Struct, frozen=True):
     """What came of a scenario: all logs, all effects, the ledger, what went wrong, and the boundaries that were crossed.
 
     `met` is how often each fault met each state, `calm_at` the instant (ms since 1970) from which nothing strikes any more, and
-    `skew_ms` by how much the clocks of the processes are off by then.
+    `skew_ms` how far apart clocks were.
     """
 
     scenario: Scenario

@@ -92,8 +92,14 @@ class Strikes:
         self._at = scenario.chats[0].session
         self.processes: list[Process] = []
         self.offset_ms = 0
+        self._offsets_ms = (0, 0)
         self.shaken_until = 0.0
         self.faults: list[str] = []
+
+    @property
+    def skew_ms(self) -> int:
+        """How far apart any two clocks were, or one at two times."""
+        return self._offsets_ms[1] - self._offsets_ms[0]
 
     # --- what happens ---------------------------------------------------------------------------------------------------
 
@@ -141,6 +147,7 @@ class Strikes:
     async def _jump(self, _life: Life, session: str) -> None:
         self.met("clock jump", session)
         self.offset_ms += self._random.choice(JUMPS_MS)
+        self._offsets_ms = (min(self._offsets_ms[0], self.offset_ms), max(self._offsets_ms[1], self.offset_ms))
 
     async def _error(self, _life: Life, session: str) -> None:
         disk = self._machine.disk

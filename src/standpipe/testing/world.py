@@ -358,8 +358,8 @@ class World:
             crashes=tuple(sorted(self.boundaries.crashes)),
             mode=self.mode,
             met=self.injectors.told(),
-            calm_at=EPOCH_MS + round(self.calm_s * 1000) + self.strikes.offset_ms if self.mode == "liveness" else 0,
-            skew_ms=abs(self.strikes.offset_ms),
+            calm_at=EPOCH_MS + round(self.calm_s * 1000) if self.mode == "liveness" else 0,
+            skew_ms=self.strikes.skew_ms,
             digest=digest(sorted(heads.items())),
         )
 
