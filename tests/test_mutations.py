@@ -75,8 +75,8 @@ MUTATIONS = [
     Mutation(
         "each lease has a fence of its own",
         "drivers/log/judge.py",
-        "return Lease(lease.fence + 1, until, owner, head, crashes)",
-        "return Lease(max(lease.fence, 1), until, owner, head, crashes)",
+        "return Lease(lease.fence + 1, until, owner, head,",
+        "return Lease(max(lease.fence, 1), until, owner, head,",
         "tests/conformance/test_log_leases.py::test_a_late_owner_can_write_nothing",
     ),
     Mutation(

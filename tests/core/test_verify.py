@@ -261,7 +261,7 @@ def test_a_call_that_a_person_was_asked_about_needs_a_yes_in_time(allow: bool, u
     desk = moved(call_of("send"))
     desk.admit(Reply("y", "acme", "user:ana", "t1.st2", True))
     facts = [event.fact for event in desk.run().events]
-    planted = {e.Answered: {"allow": allow}, e.Asked: {"until": until}}
+    planted: dict[type, dict[str, object]] = {e.Answered: {"allow": allow}, e.Asked: {"until": until}}
     events = [replace(event, fact=replace(event.fact, **planted.get(type(event.fact), {}))) for event in desk.events]
     assert any(isinstance(fact, e.CallGranted) and fact.target == "send" for fact in facts)
     found = violations([e.Frame(1, NOW, "test", "rules", e.WorldRecord(), tuple(events))])
