@@ -1,7 +1,7 @@
 """A process that stands still at the worst moment: `python -m tests.ends.stopped_child STORE EFFECTS`.
 
-It asks a question; once the call of a tool that writes has been granted, and before it is performed, it stops itself. When it is
-told to go on it does what any process does. What its tool did is told by a line in the file EFFECTS.
+It asks a question; once the call of a tool that writes has been granted, and before it is performed, it stops itself. When it
+is told to go on it does what any process does. What its tool did is told by a line in the file EFFECTS.
 """
 
 from __future__ import annotations
