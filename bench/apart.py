@@ -44,7 +44,7 @@ def said_last(trouble: str) -> str:
 
 
 def row(system: str, case: str, rounds: Sequence[Figures]) -> Figures:
-    """One row: the sum of `n`, `errors` and `violations` over the rounds, of other figures the median, the last error if any."""
+    """One row: of `n`, `errors` and `violations` the sum over the rounds, of other figures the median, and the last error."""
     good = [one for one in rounds if "error" not in one]
     failed = [one["error"] for one in rounds if "error" in one]
     figures = {name: _joined(name, [one[name] for one in good]) for name in good[-1]} if good else {}
