@@ -17,7 +17,7 @@ from standpipe.engine.replay import replay
 from standpipe.engine.verify import verify
 from standpipe.wiring import rules_digest
 
-RETIRED: frozenset[str] = frozenset(("v1-forks", "v1-specialists"))
+RETIRED: frozenset[str] = frozenset()
 """Logs that were decided by other rules than today's, whose decisions need not be the same any more."""
 
 
