@@ -84,6 +84,7 @@ def test_a_turn_ends_though_its_store_failed_and_nobody_asks_again() -> None:
         (31, "liveness"),  # one clock is set forward and back while a turn is cancelled by another
         (281, "liveness"),  # a session is parked by one process between another's look and its lease
         (720, "liveness"),  # a store that fails at an append and at the lease that is given back, and a clock set back
+        (1444, "safety"),  # a specialist is told to stop, and what it says then does not fit its schema
         (1032, "safety"),  # a tool that does not stop, of a turn that another process has ended meanwhile
     ],
 )

@@ -236,12 +236,13 @@ def _end_answered(state: State, world: World, record: Recorder, now: int) -> Non
     answers, at = move.id, step.spec.id
     if turn.cancel and not (answer.sentences or answer.claims or answer.value is not None):
         return _end(state, world, record, ("cancelled", turn.cancel), now)
+    empty = ""
     if turn.agent:
         empty = supervise.emptiness(answer, move.body, typed=world.agent(turn.agent).answer is not None)
-        how = ("failed", empty) if empty else how
+        how = _unsaid(turn, empty) if empty else how
         answers, at = turn.delegated
     item = place(Draft(answer, label, answers), item_id(record.next, 0), origin, at)
-    _end(state, world, record, how, now, item if how[1] not in (supervise.UNSUPPORTED, supervise.SCHEMA) else None)
+    _end(state, world, record, how, now, item if empty not in (supervise.UNSUPPORTED, supervise.SCHEMA) else None)
 
 
 def _extend(state: State, world: World, now: int) -> Facts:
