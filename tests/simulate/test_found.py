@@ -85,6 +85,8 @@ def test_a_turn_ends_though_its_store_failed_and_nobody_asks_again() -> None:
         (281, "liveness"),  # a session is parked by one process between another's look and its lease
         (720, "liveness"),  # a store that fails at an append and at the lease that is given back, and a clock set back
         (1444, "safety"),  # a specialist is told to stop, and what it says then does not fit its schema
+        (2402, "safety"),  # the disk can neither be written nor read, so that not even a rollback goes well
+        (2498, "safety"),  # a clock is set back behind a soft deadline that has passed
         (1032, "safety"),  # a tool that does not stop, of a turn that another process has ended meanwhile
     ],
 )

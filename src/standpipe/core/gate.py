@@ -230,7 +230,7 @@ def _judge_model(state: State, world: World, step: StepState, record: Recorder, 
     agent = world.agent(state.agent)
     candidates, passed = route(world.policy, agent.name, task, step.failed, state.tried)
     asked_bytes = turn.items[turn.question].bytes
-    until = turn.deadline_at if final else turn.soft_at
+    until = turn.deadline_at if final else 0 if turn.soft else turn.soft_at  # soft, though a clock that was set says otherwise
     cheapest = None
     if final:  # the reserve is for one final call: only the cheapest candidate may touch it, or nothing is left to fall back to
         cheapest = min(candidates, key=lambda m: budget.final_cost(m, agent, asked_bytes).microusd, default=None)

@@ -285,9 +285,7 @@ class Store:
                 for n, came in zip(places, lane(con, [jobs[n].fn for n in places]), strict=True):
                     outcomes[n] = (None, self._told(came)) if isinstance(came, Exception) else (came, None)
         except BaseException as error:
-            self.rollbacks += 1
-            if con.in_transaction:
-                con.execute("ROLLBACK")
+            self._roll_back(con)
             if not isinstance(error, Exception) or (self._hurried and isinstance(error, apsw.BusyError)):
                 raise
             return [(None, self._told(error)) for _ in jobs]
@@ -314,11 +312,16 @@ class Store:
         try:
             con.execute("COMMIT")
         except apsw.Error as error:
-            self.rollbacks += 1
-            if con.in_transaction:
-                con.execute("ROLLBACK")
+            self._roll_back(con)
             return [(None, self._told(error)) for _ in outcomes]
         return outcomes
+
+    def _roll_back(self, con: apsw.Connection) -> None:
+        """Leave nothing of a group. On a disk that cannot be read SQLite complains, and ends the transaction all the same."""
+        self.rollbacks += 1
+        if con.in_transaction:
+            with contextlib.suppress(apsw.Error):
+                con.execute("ROLLBACK")
 
     def _told(self, error: BaseException) -> BaseException:
         """The error as its caller hears of it. After a failed fsync there are no more writes by this process: nobody knows

@@ -138,6 +138,7 @@ class DiskMachine(Machine):
 
     def close(self) -> None:
         """Nobody uses it any more."""
+        self.calm()
         with suppress(StoreError):
             self._store.close()
         self.disk.close()
