@@ -93,6 +93,7 @@ class Disk(apsw.VFS):
         self._faults: dict[Fault, tuple[int, int | None]] = {}
         self._cut: tuple[int, Tear, int] | None = None
         self.still = False
+        self.syncs_failed = 0
         self.power = 1
         """How often it was switched on: files opened before the last time are of no use."""
 
@@ -198,6 +199,9 @@ class Disk(apsw.VFS):
         try:
             self._look("sync")
             self._fail_if_cut()
+        except apsw.Error:
+            self.syncs_failed += 1
+            raise
         finally:
             self._unsynced = [write for write in self._unsynced if write.file is not file]
         for write in mine:

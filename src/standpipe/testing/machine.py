@@ -119,19 +119,24 @@ class DiskMachine(Machine):
         self.disk.still = True
 
     def restart(self) -> None:
-        """What the process had written the system still has."""
-        self.disk.crash("kept")
+        """What the process had written the system still has; after a failed sync only a restart of the system shows what."""
+        self.disk.crash("lost" if self._doubtful else "kept")
         self._reopen()
 
+    @property
+    def _doubtful(self) -> bool:
+        """Whether a sync failed since the store was opened: then the system's cache and the disk may differ."""
+        return self.disk.syncs_failed > self._syncs_failed
+
     def _reopen(self) -> None:
-        self._power, self._syncs_failed = self.disk.power, self.disk.struck["sync"]
+        self._power, self._syncs_failed = self.disk.power, self.disk.syncs_failed
         self._store.close()
         self._open()
 
     def relieve(self) -> bool:
         """Whatever the disk does not do, it does again; a store that does not trust it any more is opened anew."""
         self.disk.relieve()
-        doubtful = self.disk.struck["sync"] > self._syncs_failed
+        doubtful = self._doubtful
         if doubtful:
             self.restart()
         return doubtful
