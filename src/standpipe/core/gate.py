@@ -178,7 +178,7 @@ def _judge_agent(state: State, world: World, step: StepState, record: Recorder, 
     live = [turn.steps[id] for id in turn.live]
     waiting = [s for s in live if s.call not in turn.open]
     claimants = sum(s.spec.kind == "agent" for s in waiting) - sum(isinstance(e.fact, ScopeStarted) for e in record.events)
-    hold = budget.share(turn, taken, claimants, sum(s.spec.kind == "tool" for s in (*live, *waiting)))
+    hold = budget.share(turn, taken, claimants, sum(s.spec.kind == "tool" for s in (*live, *live, *waiting)))
     source = turn.items[step.spec.item]
     models = models_for(world.policy, agent.name, "synthesize")
     task = Draft(Text(asked.task), msgspec.structs.replace(source.label, integrity="agent"))
