@@ -91,8 +91,8 @@ def share(turn: Turn, taken: Amounts, claimants: int, others: int) -> Amounts:
     """What one of `claimants` specialists who have not begun may hold: an equal part of what is free and not `taken`.
 
     Left aside are the reserve, one more move of the turn itself, `others` calls of tools (one for each step that waits for its
-    turn, two for each that may be tried again, or cut off by a crash) and one part of the money. What a share leaves returns when
-    it is settled.
+    turn, two for each that may be tried again, or cut off by a crash) and one part of the money. What a share leaves returns
+    when it is settled.
     """
     left = free(turn, final=False) - taken - Amounts(model_calls=1, tool_calls=others, steps=1)
     return Amounts(
