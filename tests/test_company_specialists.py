@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.companies import Company, company
 
 import standpipe as sp
@@ -108,6 +109,7 @@ def hidden(made: Company) -> Respond:
     return only(lambda source: source not in made.cause_documents)
 
 
+@pytest.mark.slow
 def test_one_hangs_and_one_lies_and_the_answer_says_so_and_holds_what_the_third_found(tmp_path: Path) -> None:
     done = turns_of(tmp_path, [*STAFF], lambda made: {"coordinator": hidden(made), "settings": hang, "operations": lie})
 
@@ -122,6 +124,7 @@ def test_one_hangs_and_one_lies_and_the_answer_says_so_and_holds_what_the_third_
     assert found >= FOUND_MIN
 
 
+@pytest.mark.slow
 def test_two_that_read_one_side_each_are_a_conflict_with_both_sources(tmp_path: Path) -> None:
     def one_side(made: Company) -> dict[str, Respond]:
         first, second = made.conflict.documents

@@ -321,6 +321,7 @@ def supervised(seed: int) -> Played:
     return Loop(library, specialists=staff).play(made.question)
 
 
+@pytest.mark.slow
 def test_with_specialists_companies_are_answered_no_worse() -> None:
     found = [(shelf(seed)[0], supervised(seed)) for seed in SEEDS]
 

@@ -84,6 +84,7 @@ def test_too_few_seeds_need_not_meet_anything() -> None:
     assert simulate_many(range(2)).uncovered == ()
 
 
+@pytest.mark.slow
 def test_what_is_told_of_each_seed_comes_in_their_order_from_two_processes_as_from_one() -> None:
     told: list[Lived] = []
     report = simulate_many(range(24), processes=2, told=told.append)

@@ -112,6 +112,7 @@ def check(seed: int) -> None:
     asyncio.run(look())
 
 
+@pytest.mark.slow
 def test_forks_of_drawn_sessions_keep_every_promise() -> None:
     seen.clear()
     for seed in range(60):
